@@ -1,0 +1,8 @@
+"""The command line: parse, call the public functions, print. No work is done here."""
+
+from __future__ import annotations
+
+from i2pa.cli import data
+from i2pa.cli.app import app, main
+
+__all__ = ["app", "data", "main"]

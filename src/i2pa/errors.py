@@ -1,0 +1,57 @@
+"""The one family of exceptions that i2pa raises on purpose.
+
+Each error says what is wrong, where, and what to do about it, as fields that the
+command line and the API print alike. Anything else that escapes is a bug.
+"""
+
+from __future__ import annotations
+
+
+class I2paError(Exception):
+    """Base of every error that i2pa raises on purpose.
+
+    `what` is wrong, `where` (a file, row or field; may be empty) and the `remedy`
+    (may be empty) are kept apart; `str()` joins them into one line.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+        super().__init__(what, where, remedy)
+
+    def __str__(self) -> str:
+        line = f"{self.where}: {self.what}" if self.where else self.what
+        if self.remedy:
+            line = f"{line}; {self.remedy}"
+        return " ".join(line.split())
+
+
+class UserInputError(I2paError):
+    """The command or call cannot be carried out as given (exit code 2)."""
+
+    exit_code = 2
+
+
+class DataError(I2paError):
+    """The data given holds nothing that can be worked with (exit code 1)."""
+
+
+class ImageError(DataError):
+    """One picture cannot be read; a batch goes on without it."""
+
+
+class ModelError(I2paError):
+    """A model is missing, damaged or does not fit what it is asked to do (exit code 1)."""
+
+
+class MissingExtraError(UserInputError):
+    """A command needs packages that the base install leaves out."""
+
+    def __init__(self, job: str, extra: str) -> None:
+        super().__init__(
+            f"{job} needs packages that are not installed",
+            remedy=f"run: pip install 'i2pa[{extra}]'",
+        )
