@@ -6,6 +6,9 @@ command line and the API print alike. Anything else that escapes is a bug.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class I2paError(Exception):
     """Base of every error that i2pa raises on purpose.
@@ -55,3 +58,14 @@ class MissingExtraError(UserInputError):
             f"{job} needs packages that are not installed",
             remedy=f"run: pip install 'i2pa[{extra}]'",
         )
+
+
+@contextmanager
+def needs_extra(job: str, extra: str) -> Iterator[None]:
+    """Around imports: a package of another project that is missing becomes MissingExtraError."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "i2pa":
+            raise
+        raise MissingExtraError(job, extra) from error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from i2pa.cli import data
+# Each import registers its commands on the application.
+from i2pa.cli import data, scoring, training
 from i2pa.cli.app import app, main
 
-__all__ = ["app", "data", "main"]
+__all__ = ["app", "data", "main", "scoring", "training"]

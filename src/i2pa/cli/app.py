@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print("i2pa: stopped", file=sys.stderr)
         code = EXIT_CTRL_C
     except BrokenPipeError:
-        # The reader of our output has gone (`i2pa rank . | head`); keep the interpreter's last flush quiet.
+        # The reader has gone (`i2pa rank . | head`): keep the interpreter's last flush quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     sys.exit(code)

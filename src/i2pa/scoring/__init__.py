@@ -1,1 +1,25 @@
+"""From pictures and a saved model to scores, ranks and comparisons that people can use.
 
+Reads saved models only: how they were trained is no concern of this room.
+"""
+
+from i2pa.scoring.results import (
+    Comparison,
+    Failure,
+    RankedPicture,
+    Ranking,
+    ScoredPicture,
+    Scores,
+)
+from i2pa.scoring.scorer import Scorer, load_model
+
+__all__ = [
+    "Comparison",
+    "Failure",
+    "RankedPicture",
+    "Ranking",
+    "ScoredPicture",
+    "Scorer",
+    "Scores",
+    "load_model",
+]

@@ -1,1 +1,10 @@
+"""From pairs and pictures to a saved model: features, recipes, the fit, and its run folder.
 
+Never scores a user's folder: that is `scoring`, which meets this room in the saved model.
+"""
+
+from i2pa.training.recipes import PROBE, Recipe
+from i2pa.training.run import export_run, write_run
+from i2pa.training.train import TrainedModel, train
+
+__all__ = ["PROBE", "Recipe", "TrainedModel", "export_run", "train", "write_run"]

@@ -1,0 +1,52 @@
+"""i2pa: intrinsic image popularity, the attention a picture earns by its content alone.
+
+`import i2pa` is light: each name below loads its room when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from i2pa.errors import DataError, I2paError, ImageError, ModelError, UserInputError
+
+if TYPE_CHECKING:
+    from i2pa.pairs import PairRules, build_pairs
+    from i2pa.posts import read_posts
+    from i2pa.scoring import Scorer, load_model
+    from i2pa.training import train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DataError",
+    "I2paError",
+    "ImageError",
+    "ModelError",
+    "PairRules",
+    "Scorer",
+    "UserInputError",
+    "build_pairs",
+    "load_model",
+    "read_posts",
+    "train",
+]
+
+_ROOMS = {
+    "PairRules": "i2pa.pairs",
+    "Scorer": "i2pa.scoring",
+    "build_pairs": "i2pa.pairs",
+    "load_model": "i2pa.scoring",
+    "read_posts": "i2pa.posts",
+    "train": "i2pa.training",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'i2pa' has no attribute {name!r}")
+    return getattr(importlib.import_module(_ROOMS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,123 @@
+"""How commands talk: results to stdout, the rest to stderr, files whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import io
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+PLAIN_PROGRESS_SECONDS = 10.0
+
+
+def stdout() -> Console:
+    """Tables go here; as wide as they need to be where no terminal limits them."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
+
+
+def warn(message: str) -> None:
+    """One line on stderr."""
+    print(f"i2pa: {message}", file=sys.stderr)
+
+
+def printable(name: str) -> Text:
+    """A file name as inert text: no markup, no control characters that drive a terminal."""
+    return Text("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name))
+
+
+def table(title: str, *columns: str, numbers: Sequence[str] = ()) -> Table:
+    """A table with right-aligned columns named in `numbers`."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        numeric = column in numbers
+        made.add_column(
+            column, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold"
+        )
+    return made
+
+
+def as_json(schema: str, record: Any) -> str:
+    """One JSON object: the schema's name, then the fields of a dataclass."""
+    return json.dumps({"schema": schema, **dataclasses.asdict(record)}, indent=2)
+
+
+def as_csv(rows: Sequence[Any]) -> str:
+    """Dataclasses of one kind as CSV with a header; empty text for no rows."""
+    if not rows:
+        return ""
+    text = io.StringIO()
+    writer = csv.DictWriter(
+        text, [field.name for field in dataclasses.fields(rows[0])], lineterminator="\n"
+    )
+    writer.writeheader()
+    writer.writerows(dataclasses.asdict(row) for row in rows)
+    return text.getvalue()
+
+
+class _Rate(ProgressColumn):
+    """Items a second, once known."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f} {self._unit}/s" if task.speed else "")
+
+
+@contextlib.contextmanager
+def progress(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Gives a function to call with (done, total): a bar on a terminal, plain lines elsewhere.
+
+    Nothing shows before its first call.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _plain_progress(what, unit)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(unit),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+
+def _plain_progress(what: str, unit: str) -> Callable[[int, int], None]:
+    start = last = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= PLAIN_PROGRESS_SECONDS:
+            last = now
+            rate = done / (now - start)
+            warn(
+                f"{what}: {done:,} of {total:,}, {rate:.1f} {unit}/s, "
+                f"{(total - done) / rate:.0f} s left"
+            )
+
+    return report

@@ -1,0 +1,87 @@
+"""Commands that make models: train, export."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from i2pa.cli import output
+from i2pa.cli.app import app
+from i2pa.errors import UserInputError, needs_extra
+
+
+@app.command()
+def train(
+    pairs: Annotated[Path, typer.Argument(help="Pairs to learn from, made by i2pa pairs.")],
+    images: Annotated[
+        list[Path], typer.Option(help="Folder that picture paths are relative to; repeatable.")
+    ],
+    out: Annotated[Path, typer.Option("--output", "-o", help="Run folder to write.")],
+    recipe: Annotated[str, typer.Option(help="How to train.")] = "probe",
+    validate: Annotated[
+        list[Path] | None,
+        typer.Option(help="Pairs of other users to measure accuracy on; repeatable."),
+    ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(help="Ordinary pairs of other users, for probabilities and percentiles."),
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the model.")] = "my-model",
+    version: Annotated[int, typer.Option(min=1, help="Version of the model.")] = 1,
+    l2: Annotated[
+        float | None, typer.Option(min=0, help="Fixed ℓ2 (default: cross-validated).")
+    ] = None,
+    transform: Annotated[str | None, typer.Option(help="Preprocessing.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the folds.")] = 0,
+) -> None:
+    """Train a model. Example: i2pa train pairs.parquet --images photos -o run"""
+    with needs_extra("i2pa train", "train"):
+        from i2pa.pairs import read_pairs
+        from i2pa.training import train as train_model
+        from i2pa.training import write_run
+        from i2pa.training.card import evaluation_table
+        from i2pa.training.recipes import recipe_named
+    chosen = replace(recipe_named(recipe), l2=l2, seed=seed)
+    if transform:
+        chosen = replace(chosen, transform=transform)
+    files = [pairs, *(validate or []), *([calibrate] if calibrate else [])]
+    with output.progress("embedding", "pictures") as progress:
+        model = train_model(
+            read_pairs(pairs),
+            images,
+            chosen,
+            validate_on={path.stem: read_pairs(path) for path in validate or []},
+            calibrate_on=read_pairs(calibrate) if calibrate else None,
+            name=name,
+            version=version,
+            progress=progress,
+        )
+    inputs = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    file = write_run(model, out, inputs)
+    for picture in model.unreadable:
+        output.warn(f"{picture.image}: {picture.reason}")
+    if model.pairs_without_picture:
+        output.warn(f"{model.pairs_without_picture:,} pairs left out: a picture is missing")
+    print("\n".join(evaluation_table(model.evaluations)))
+    print(f"\n{model.metadata.tag}: {file.path} (ℓ2 {model.l2:g})")
+    print(f"Try it: i2pa rank FOLDER --model {out}")
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder written by i2pa train.")],
+    out: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write.")],
+    name: Annotated[str | None, typer.Option(help="Another name for the model.")] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="Another version.")] = None,
+) -> None:
+    """Export a trained model to one ONNX file. Example: i2pa export run -o mine.onnx --name mine"""
+    with needs_extra("i2pa export", "train"):
+        from i2pa.training import export_run
+    if out.suffix != ".onnx":
+        raise UserInputError("a model is one .onnx file", where=str(out))
+    file = export_run(run, out, name, version)
+    print(f"{file.path}  sha256 {file.sha256}")

@@ -1,0 +1,51 @@
+"""Files that appear whole or not at all: written aside, then renamed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from i2pa.errors import UserInputError
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Gives a path beside `path` to write to, and renames it to `path` when all went well.
+
+    Folders on the way are made. Raises UserInputError where the place cannot be written; after
+    any error the old file, or none, is there.
+    """
+    final = Path(path)
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.name}.")
+    except OSError as error:
+        raise _unwritable(final, error) from error
+    os.close(handle)
+    aside = Path(name)
+    try:
+        yield aside
+        # mkstemp makes files for their owner alone; results are as readable as any other file.
+        aside.chmod(0o666 & ~_umask())
+        aside.replace(final)
+    except OSError as error:
+        raise _unwritable(final, error) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError) -> UserInputError:
+    return UserInputError(
+        f"cannot be written ({error.strerror or error})",
+        where=str(path),
+        remedy="choose another place for the output",
+    )
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,59 @@
+"""Percentile bootstrap over users: pairs of one user are not independent, users nearly are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with the low and high end of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def bootstrap_users(
+    means: npt.NDArray[np.float64],
+    counts: npt.NDArray[np.int64],
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+) -> tuple[Interval, Interval]:
+    """Intervals of the pooled mean and of the mean of users.
+
+    `means` [u] and `counts` [u] are each user's mean and number of pairs. Users are drawn with
+    replacement `draws` times; the interval spans the 2.5th to 97.5th percentile of the draws.
+    With one user both intervals span [0, 1]: nothing is known of other users.
+    """
+    pooled = float(np.average(means, weights=counts))
+    mean = float(means.mean())
+    if len(means) == 1:
+        return Interval(pooled, 0.0, 1.0), Interval(mean, 0.0, 1.0)
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(len(means), np.full(len(means), 1 / len(means)), size=draws)
+    pooled_draws = (drawn @ (means * counts)) / (drawn @ counts)
+    mean_draws = drawn @ means / len(means)
+    return _interval(pooled, pooled_draws), _interval(mean, mean_draws)
+
+
+def standard_error(values: npt.NDArray[np.float64]) -> float:
+    """Standard error of the mean of one value a user, shape [u]; infinite for a single user."""
+    if len(values) < 2:
+        return float("inf")
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def _interval(value: float, draws: npt.NDArray[np.float64]) -> Interval:
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.percentile(draws, [tail, 100 - tail])
+    return Interval(value, float(low), float(high))

@@ -1,0 +1,89 @@
+"""Writes a ranker as the one file that every engine runs: ONNX with its metadata inside."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from i2pa.errors import ModelError
+from i2pa.files import whole_file
+from i2pa.models.engine import OUTPUTS, OnnxEngine
+from i2pa.models.metadata import ModelMetadata
+from i2pa.models.ranker import Ranker
+from i2pa.models.registry import ModelFile, digest_file
+
+OPSET = 18
+TOLERANCE = 1e-4
+
+
+def export_onnx(ranker: Ranker, metadata: ModelMetadata, size: int, path: Path) -> ModelFile:
+    """Write `ranker` to `path` as float32 ONNX, with its SHA-256 in a file beside it.
+
+    `size` is the side in pixels of the transform named in `metadata`. The file is checked before
+    it appears: on pixels of a fixed seed onnxruntime's scores must equal torch's within 1e-4.
+    Raises ModelError where they do not.
+    """
+    ranker = ranker.eval()
+    pixels = torch.from_numpy(
+        np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
+    )
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            ranker,
+            (pixels,),
+            input_names=["pixels"],
+            output_names=list(OUTPUTS),
+            dynamic_shapes={"pixels": {0: torch.export.Dim("n", min=1)}},
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise ModelError("the network could not be exported to ONNX")
+    proto = program.model_proto
+    onnx.helper.set_model_props(proto, metadata.to_strings())
+    data: bytes = proto.SerializeToString()
+    with torch.inference_mode():
+        expected = ranker(pixels)[0].numpy()
+    got = OnnxEngine(data).run(pixels.numpy())["score"]
+    difference = float(np.abs(got - expected).max())
+    if not difference <= TOLERANCE:
+        raise ModelError(
+            f"onnxruntime {onnxruntime.__version__} differs from torch by {difference:.2g}, "
+            f"over {TOLERANCE}"
+        )
+    return save_model(data, path)
+
+
+def save_model(data: bytes, path: Path) -> ModelFile:
+    """Write model bytes to `path` and their SHA-256 beside it, each whole or not at all."""
+    digest = hashlib.sha256(data).hexdigest()
+    # An old digest beside new bytes would refuse the model, so it goes first and comes last.
+    digest_file(path).unlink(missing_ok=True)
+    with whole_file(path) as aside:
+        aside.write_bytes(data)
+    with whole_file(digest_file(path)) as aside:
+        aside.write_text(f"{digest}  {path.name}\n")
+    return ModelFile(path, data, digest)
+
+
+@contextlib.contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """The exporter narrates to stdout, warnings and logs; none of it concerns a user."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)

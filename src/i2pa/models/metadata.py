@@ -1,0 +1,108 @@
+"""What a saved model says of itself: the strings in its ONNX metadata, as one typed record."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
+
+from i2pa.errors import ModelError
+
+FORMAT = "i2pa.model/1"
+QUANTILES = 1001
+
+Link = Literal["logistic", "thurstone"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The named set of scores that percentiles refer to, as 1,001 rising quantiles."""
+
+    name: str
+    n: int
+    quantiles: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """Name, preprocessing and scale of one saved model.
+
+    `temperature` (> 0) divides a score difference before the `link` turns it into a probability.
+    `training` tells in one line what the model learnt from; `licenses` what applies to its weights.
+    """
+
+    name: str
+    version: int
+    transform: str
+    reference: Reference
+    link: Link
+    temperature: float
+    training: str
+    licenses: str
+
+    @property
+    def tag(self) -> str:
+        """Name and version as users write it: `i2pa-lite2@1`."""
+        return f"{self.name}@{self.version}"
+
+    def to_strings(self) -> dict[str, str]:
+        """The record as ONNX metadata: string keys and values only."""
+        reference = {
+            "name": self.reference.name,
+            "n": self.reference.n,
+            "quantiles": self.reference.quantiles,
+        }
+        return {
+            "i2pa.format": FORMAT,
+            "i2pa.name": self.name,
+            "i2pa.version": str(self.version),
+            "i2pa.transform": self.transform,
+            "i2pa.reference": json.dumps(reference),
+            "i2pa.link": self.link,
+            "i2pa.temperature": repr(self.temperature),
+            "i2pa.training": self.training,
+            "i2pa.licenses": self.licenses,
+        }
+
+    @classmethod
+    def from_strings(cls, strings: Mapping[str, str], where: str) -> ModelMetadata:
+        """Read what `to_strings` wrote. Raises ModelError naming the first field that is off."""
+        if strings.get("i2pa.format") != FORMAT:
+            raise ModelError(
+                f"not a model in the format {FORMAT}",
+                where=where,
+                remedy="write one with i2pa train or i2pa export",
+            )
+        try:
+            reference = json.loads(strings["i2pa.reference"])
+            metadata = cls(
+                name=strings["i2pa.name"],
+                version=int(strings["i2pa.version"]),
+                transform=strings["i2pa.transform"],
+                reference=Reference(
+                    name=str(reference["name"]),
+                    n=int(reference["n"]),
+                    quantiles=tuple(float(q) for q in reference["quantiles"]),
+                ),
+                link=cast(Link, strings["i2pa.link"]),
+                temperature=float(strings["i2pa.temperature"]),
+                training=strings["i2pa.training"],
+                licenses=strings["i2pa.licenses"],
+            )
+        except (KeyError, ValueError, TypeError) as error:
+            raise ModelError(f"damaged model metadata ({error})", where=where) from error
+        metadata._check(where)
+        return metadata
+
+    def _check(self, where: str) -> None:
+        quantiles = self.reference.quantiles
+        faults = {
+            "i2pa.link": self.link not in get_args(Link),
+            "i2pa.temperature": not (self.temperature > 0 and math.isfinite(self.temperature)),
+            "i2pa.reference": len(quantiles) != QUANTILES or list(quantiles) != sorted(quantiles),
+        }
+        for field, faulty in faults.items():
+            if faulty:
+                raise ModelError(f"{field} is out of range", where=where)

@@ -1,0 +1,361 @@
+"""From posts to popularity-discriminable pairs: every rule of the paper, in its order.
+
+DuckDB judges and sorts single posts, numpy pairs them inside windows, a greedy matching sees to
+one picture, one pair. The same posts give the same pairs, byte for byte, whatever the order of
+rows or number of threads. Reading posts, splitting pairs and looking at pictures stay out.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from itertools import pairwise
+from tempfile import TemporaryDirectory
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from i2pa.errors import DataError, UserInputError
+from i2pa.pairs.candidates import Eligible, Ints, edges, window_ends
+from i2pa.pairs.funnel import Step, no_pair_error
+from i2pa.pairs.match import MATCHINGS, Matching, match
+from i2pa.pairs.rules import PAPER, PairRules, probability_discriminable
+from i2pa.pairs.schema import PAIRS, with_metadata
+from i2pa.pairs.summary import Summary, summarise
+from i2pa.posts.schema import POSTS
+
+CANDIDATES = 64
+"""How many later posts each post looks at, unless asked otherwise."""
+
+DAY = 86_400_000_000  # microseconds
+
+
+@dataclass(frozen=True)
+class PairsBuilt:
+    """Pairs (schema PAIRS), the funnel that led to them, and their Table 1.
+
+    `windows_cut` posts had more than `candidates` later posts in their window and looked at a
+    seeded choice of them.
+    """
+
+    pairs: pa.Table
+    funnel: tuple[Step, ...]
+    summary: Summary
+    windows_cut: int
+
+
+@dataclass(frozen=True)
+class _PostRule:
+    """A rule on single posts: its name, when it holds in SQL, what relaxes it."""
+
+    name: str
+    holds: str
+    relax: str
+
+
+def build_pairs(
+    posts: pa.Table,
+    rules: PairRules = PAPER,
+    *,
+    seed: int = 0,
+    matching: Matching = "random",
+    downloaded_at: datetime | None = None,
+    assume_settled: bool = False,
+    candidates: int = CANDIDATES,
+    memory_limit: str = "4GB",
+    threads: int | None = None,
+) -> PairsBuilt:
+    """Pair posts (schema POSTS) by the rules; same posts, same pairs.
+
+    `downloaded_at` stands in where a post has none; `assume_settled` lets such posts pass the
+    one-month rule. Raises DataError naming the missing column, or, when nothing pairs, the rule
+    that removed the most and what relaxes it.
+    """
+    if matching not in MATCHINGS:
+        raise UserInputError(
+            f"unknown matching {matching!r}", remedy=f"choose from {', '.join(MATCHINGS)}"
+        )
+    missing = [name for name in POSTS.names if name not in posts.column_names]
+    if missing:
+        raise DataError(
+            f"the posts have no column {missing[0]}", remedy="make them with i2pa posts"
+        )
+    parameters: dict[str, object] = {
+        "seed": str(seed),
+        "given": downloaded_at and _utc(downloaded_at),
+    }
+    post_rules = _post_rules(rules, assume_settled=assume_settled)
+    with TemporaryDirectory(prefix="i2pa-") as spill, duckdb.connect() as connection:
+        _limit(connection, memory_limit, threads, spill)
+        numbered = posts.drop_columns(["caption"]).append_column(
+            "row", pa.array(np.arange(posts.num_rows))
+        )
+        connection.register("posts", numbered)
+        funnel = _count_posts(connection, post_rules, parameters)
+        sql = eligible_sql(rules, post_rules)
+        found = connection.sql(sql, params=_used(sql, parameters)).to_arrow_table()
+        found = found.combine_chunks()
+        fingerprint = _fingerprint(connection, found)
+    eligible, group_counts = _group(found, rules)
+    ends = window_ends(eligible, rules)
+    later = ends - np.arange(1, len(ends) + 1)
+    winner, loser, n_sure = _choose(eligible, ends, rules, matching, candidates, found["post_id"])
+    funnel += _count_pairs(rules, group_counts, later, candidates, n_sure, len(winner))
+    if not len(winner):
+        raise no_pair_error(funnel)
+    pairs = _table(found, eligible, winner, loser, rules)
+    rows = found["row"].to_numpy()
+    facts = {
+        "rules": rules.to_json(),
+        "rules_sha256": rules.sha256(),
+        "seed": str(seed),
+        "matching": matching if rules.one_image_one_pair else "none: all eligible pairs",
+        "candidates": str(candidates),
+        "posts_hash": fingerprint,
+        "assumed": json.dumps(
+            {
+                "assume_settled": assume_settled,
+                "downloaded_at": downloaded_at and _utc(downloaded_at).isoformat(),
+            },
+            sort_keys=True,
+        ),
+    }
+    return PairsBuilt(
+        pairs=with_metadata(pairs, facts),
+        funnel=tuple(funnel),
+        summary=summarise(pairs, posts, rows[np.concatenate([winner, loser])]),
+        windows_cut=int((later > candidates).sum()),
+    )
+
+
+def _limit(
+    connection: duckdb.DuckDBPyConnection, memory_limit: str, threads: int | None, spill: str
+) -> None:
+    """Bound what DuckDB takes; past its memory it spills, and not into the working folder."""
+    try:
+        connection.execute("SET memory_limit = $limit", {"limit": memory_limit})
+    except duckdb.Error as error:
+        raise UserInputError(
+            f"{memory_limit!r} is no amount of memory", remedy="write it as 4GB"
+        ) from error
+    connection.execute("SET temp_directory = $spill", {"spill": spill})
+    connection.execute("SET TimeZone = 'UTC'")
+    if threads is not None:
+        connection.execute("SET threads = $n", {"n": threads})
+
+
+def _used(sql: str, parameters: dict[str, object]) -> dict[str, object]:
+    """The parameters that a statement mentions; DuckDB refuses others."""
+    return {name: value for name, value in parameters.items() if f"${name}" in sql}
+
+
+def _utc(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def _post_rules(rules: PairRules, *, assume_settled: bool) -> list[_PostRule]:
+    """Rules that a post meets or fails by itself, in the order of the funnel."""
+    found = []
+    if rules.single_images:
+        single = "media_type = 'image' AND image_count = 1"
+        found.append(_PostRule("a single image", single, "--without single-image"))
+    measure = rules.measure
+    other = "--measure views" if measure == "likes" else "--measure likes"
+    found.append(_PostRule(f"{measure} known and above 0", f"{measure} > 0", other))
+    if rules.min_likes is not None:
+        enough = f"{measure} >= {rules.min_likes:d}"
+        found.append(_PostRule(f"at least {rules.min_likes} {measure}", enough, "--min-likes 1"))
+    if rules.min_age_days is not None:
+        read_at = "coalesce(downloaded_at, $given::TIMESTAMPTZ)"
+        known = f"{read_at} IS NOT NULL"
+        if not assume_settled:
+            relax = "--downloaded-at DATE or --assume-settled"
+            found.append(_PostRule("time of download known", known, relax))
+        age = f"epoch_us({read_at}) - epoch_us(uploaded_at) >= {int(rules.min_age_days * DAY)}"
+        name = f"settled {rules.min_age_days:g} days before download"
+        relax = "--min-age-days 0 or --downloaded-at DATE"
+        found.append(_PostRule(name, f"coalesce({age}, true)", relax))
+    if rules.max_caption_words is not None:
+        short = f"caption_words <= {rules.max_caption_words:d}"
+        name = f"at most {rules.max_caption_words} caption words"
+        found.append(_PostRule(name, short, "--without caption-words"))
+    return found
+
+
+def _count_posts(
+    connection: duckdb.DuckDBPyConnection,
+    post_rules: list[_PostRule],
+    parameters: dict[str, object],
+) -> list[Step]:
+    """How many posts each rule removes of those that the rules before it left."""
+    cases = " ".join(
+        f"WHEN NOT coalesce({rule.holds}, false) THEN {i}" for i, rule in enumerate(post_rules)
+    )
+    sql = f"SELECT CASE {cases} ELSE -1 END AS failed, count(*) FROM posts GROUP BY failed"
+    counts = dict(connection.execute(sql, _used(sql, parameters)).fetchall())
+    before = sum(counts.values())
+    steps = []
+    for i, rule in enumerate(post_rules):
+        removed = counts.get(i, 0)
+        steps.append(Step(rule.name, "posts", before, removed, rule.relax))
+        before -= removed
+    return steps
+
+
+def eligible_sql(rules: PairRules, post_rules: list[_PostRule]) -> str:
+    """One SELECT of the posts that may pair, sorted by group, then time.
+
+    Takes $seed (text) and $given (time of download where a post has none). A rule that is off
+    leaves its key constant, so that the group ignores it.
+    """
+    user = "user_id" if rules.same_user else "''"
+    tags = "tags_key" if rules.same_hashtags else "0::UBIGINT"
+    mentions = "mentions_key" if rules.same_mentions else "0::UBIGINT"
+    meets = " AND ".join(f"({rule.holds})" for rule in post_rules)
+    return (
+        "SELECT row, platform, user_id, post_id, image, epoch_us(uploaded_at) AS time, "
+        f"utc_date - DATE '1970-01-01' AS date, ln({rules.measure}) AS s, {user} AS of_user, "
+        f"{tags} AS tags, {mentions} AS mentions, "
+        "md5_number_lower(concat_ws('|', $seed, platform, post_id)) AS hash "
+        f"FROM posts WHERE {meets} "
+        "ORDER BY platform, of_user, tags, mentions, time, hash, post_id"
+    )
+
+
+def _fingerprint(connection: duckdb.DuckDBPyConnection, found: pa.Table) -> str:
+    """128-bit hash of the posts that may pair, whatever their order: 32 hex digits."""
+    connection.register("found", found)
+    row = connection.execute(
+        "SELECT bit_xor(md5_number(concat_ws('|', platform, user_id, post_id, time, s, tags, "
+        "mentions, image))) FROM found"
+    ).fetchone()
+    return f"{(row and row[0]) or 0:032x}"
+
+
+def _group(found: pa.Table, rules: PairRules) -> tuple[Eligible, list[tuple[str, str, int]]]:
+    """Arrays of the eligible posts, and how many pairs each grouping rule leaves in turn."""
+    n = found.num_rows
+    new = np.zeros(n, dtype=bool)
+    new[:1] = True
+    counts = [("all pairs of these posts", "", n * (n - 1) // 2)]
+
+    def refine(*columns: str) -> Ints:
+        for name in columns:
+            codes = found[name]
+            if codes.type == pa.string():
+                codes = codes.combine_chunks().dictionary_encode().indices
+            codes = codes.to_numpy()
+            new[1:] |= codes[1:] != codes[:-1]
+        starts = np.flatnonzero(new)
+        return np.diff(np.append(starts, n))
+
+    keys = [
+        (rules.same_user, ("platform", "of_user"), "the same user", "--without same-user"),
+        (rules.same_hashtags, ("tags",), "the same hashtags", "--without hashtags"),
+        (rules.same_mentions, ("mentions",), "the same mentions", "--without mentions"),
+    ]
+    sizes = refine("platform")
+    for on, columns, name, relax in keys:
+        sizes = refine(*columns)
+        if on:
+            counts.append((name, relax, int((sizes * (sizes - 1) // 2).sum())))
+    eligible = Eligible(
+        group_end=np.repeat(np.cumsum(sizes), sizes),
+        time=found["time"].to_numpy(),
+        date=found["date"].to_numpy(),
+        s=found["s"].to_numpy(),
+        hash=found["hash"].to_numpy(),
+    )
+    return eligible, counts
+
+
+def _choose(
+    eligible: Eligible,
+    ends: Ints,
+    rules: PairRules,
+    matching: Matching,
+    candidates: int,
+    ids: pa.ChunkedArray,
+) -> tuple[Ints, Ints, int]:
+    """Winners, losers (indices of eligible posts), and how many pairs were discriminable."""
+
+    @cache
+    def id_ranks() -> Ints:
+        ranks = np.empty(len(ids), dtype=np.int64)
+        ranks[pc.sort_indices(ids).to_numpy()] = np.arange(len(ids))
+        return ranks
+
+    winners, losers, n_sure = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
+    nearest = matching == "closest-in-time"
+    for block in edges(eligible, ends, rules, at_most=candidates, nearest=nearest):
+        n_sure += block.winner.size
+        kept: Ints | slice = slice(None)
+        if rules.one_image_one_pair:
+            kept = match(block, eligible, matching, id_ranks)
+        winners.append(block.winner[kept])
+        losers.append(block.loser[kept])
+    return np.concatenate(winners), np.concatenate(losers), n_sure
+
+
+def _count_pairs(
+    rules: PairRules,
+    group_counts: list[tuple[str, str, int]],
+    later: Ints,
+    candidates: int,
+    n_sure: int,
+    n_chosen: int,
+) -> list[Step]:
+    """Steps of the funnel in pairs; windows and groups are counted without listing them."""
+    left = [*group_counts]
+    if rules.dates_closer_than is not None:
+        name = f"UTC dates less than {rules.dates_closer_than} days apart"
+        left.append((name, "--days N", int(later.sum())))
+    elif rules.window_hours is not None:
+        name = f"at most {rules.window_hours:g} hours apart"
+        left.append((name, "--window-hours N", int(later.sum())))
+    looked_at = int(np.minimum(later, candidates).sum())
+    left.append((f"looked at ({candidates} later posts each)", "--candidates N", looked_at))
+    if rules.confidence is not None:
+        name = f"P(Q_A >= Q_B) at least {rules.confidence:g}"
+        left.append((name, "--confidence T or --sigma S", n_sure))
+    else:
+        left.append((f"different {rules.measure}", "another --measure", n_sure))
+    if rules.one_image_one_pair:
+        left.append(("one image, one pair", "--without one-image-one-pair", n_chosen))
+    steps = []
+    for (_, _, before), (name, relax, after) in pairwise(left):
+        steps.append(Step(name, "pairs", before, before - after, relax))
+    return steps
+
+
+def _table(
+    found: pa.Table, eligible: Eligible, winner: Ints, loser: Ints, rules: PairRules
+) -> pa.Table:
+    """The pairs as a table, sorted by platform, user, time and id of the winner."""
+    user = found["user_id"].take(winner)
+    if not rules.same_user:
+        same = pc.equal(user, found["user_id"].take(loser))
+        user = pc.if_else(same, user, pa.scalar(None, pa.string()))
+    s: tuple[npt.NDArray[np.float64], ...] = (eligible.s[winner], eligible.s[loser])
+    table = pa.table(
+        [
+            found["platform"].take(winner),
+            user,
+            *(found["post_id"].take(side) for side in (winner, loser)),
+            *(found["image"].take(side) for side in (winner, loser)),
+            *(pa.array(eligible.time[side]) for side in (winner, loser)),
+            *s,
+            s[0] - s[1],
+            probability_discriminable(s[0] - s[1], rules.sigma),
+            np.ones(len(winner)),
+            pa.nulls(len(winner), pa.string()),
+        ],
+        names=PAIRS.names,
+    ).cast(PAIRS)
+    keys = ["platform", "user_id", "winner_time", "winner_id", "loser_id"]
+    return table.sort_by([(key, "ascending") for key in keys]).combine_chunks()

@@ -1,0 +1,70 @@
+"""Pairs from a graded set: pictures with levels (stars, keeps and rejects, the paper's Fig. 6).
+
+Every picture of a higher level wins over every picture of a lower one. Posts, users and times are
+unknown here.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+
+from i2pa.errors import DataError, UserInputError
+from i2pa.pairs.schema import PAIRS, with_metadata
+
+
+def pairs_from_levels(graded: pa.Table | str | os.PathLike[str], name: str = "levels") -> pa.Table:
+    """All pairs across levels (schema PAIRS) of a table or CSV with the columns image and level.
+
+    `name` stands for the user and the platform, so that graded sets stay apart from each other;
+    S is the level, p is 1, times are null. Raises UserInputError when there is no such file,
+    DataError when columns or levels are missing or all levels are the same.
+    """
+    where = "" if isinstance(graded, pa.Table) else str(graded)
+    table = graded if isinstance(graded, pa.Table) else _read(Path(graded))
+    missing = [column for column in ("image", "level") if column not in table.column_names]
+    if missing:
+        found = ", ".join(table.column_names)
+        raise DataError(f"no column {' and '.join(missing)}; it has {found}", where=where)
+    try:
+        level = table["level"].cast(pa.float64()).fill_null(np.nan).to_numpy()
+    except pa.ArrowInvalid as error:
+        raise DataError(f"a level is not a number: {error}", where=where) from error
+    image = table["image"].cast(pa.string()).combine_chunks()
+    if np.isnan(level).any() or image.null_count or pc.any(pc.equal(image, "")).as_py():
+        raise DataError("a row has no image or no level", where=where)
+    twice = pc.value_counts(image).filter(pc.greater(pc.value_counts(image).field(1), 1))
+    if len(twice):
+        raise DataError(f"{twice[0]['values']} is listed twice", where=where)
+    if np.unique(level).size < 2:
+        raise DataError("all pictures have the same level, so none wins", where=where)
+    winner, loser = np.nonzero(level[:, None] > level[None, :])
+    n = winner.size
+    nothing = pa.nulls(n)
+    pairs = pa.table(
+        [
+            *(pa.repeat(pa.scalar(name), n) for _ in ("platform", "user_id")),
+            *(image.take(pa.array(side)) for side in (winner, loser) * 2),
+            *(nothing, nothing),
+            *(level[winner], level[loser], level[winner] - level[loser]),
+            *(np.ones(n), np.ones(n)),
+            nothing,
+        ],
+        names=PAIRS.names,
+    ).cast(PAIRS)
+    pairs = pairs.sort_by([("winner_id", "ascending"), ("loser_id", "ascending")])
+    return with_metadata(pairs, {"rules": '{"kind": "levels"}'})
+
+
+def _read(path: Path) -> pa.Table:
+    if not path.is_file():
+        raise UserInputError("no such file", where=str(path))
+    try:
+        return pa_csv.read_csv(path)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"cannot be read as CSV: {error}", where=str(path)) from error

@@ -1,0 +1,100 @@
+"""One picture, one pair: which of the eligible pairs are kept.
+
+The paper does not say how its pairs were chosen among the eligible ones. Every matching here is
+greedy: take the best pair left, drop all others that share a picture with it, go on. What
+differs is the order. Rules, posts and files stay out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from i2pa.pairs.candidates import Edges, Eligible, Floats, Hashes, Ints
+
+Matching = Literal["random", "most-certain", "closest-in-time"]
+MATCHINGS: tuple[str, ...] = get_args(Matching)
+
+# A round that settles fewer than one pair in 32 meets a chain; from there a plain loop is cheaper.
+_WORTHWHILE = 32
+
+
+def match(edges: Edges, posts: Eligible, matching: Matching, id_ranks: Callable[[], Ints]) -> Ints:
+    """Indices into `edges` of a maximal matching, best pairs first.
+
+    `id_ranks` gives every post's place in the order of ids; ties end in (winner_id, loser_id).
+    """
+    order = _order(_priority(edges, posts, matching), edges, id_ranks)
+    left, right = edges.winner[order] - edges.first, edges.loser[order] - edges.first
+    return order[greedy(left, right, edges.stop - edges.first)]
+
+
+def _priority(edges: Edges, posts: Eligible, matching: Matching) -> Floats | Ints | Hashes:
+    """What to take first: the smallest."""
+    winner, loser = edges.winner, edges.loser
+    if matching == "most-certain":
+        doubt: Floats = posts.s[loser] - posts.s[winner]
+        return doubt
+    if matching == "closest-in-time":
+        return np.abs(posts.time[loser] - posts.time[winner])
+    return _mix(posts.hash[winner] ^ _mix(posts.hash[loser]))
+
+
+def _mix(x: Hashes) -> Hashes:
+    """The finaliser of splitmix64: two posts' hashes become their pair's."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def _order(priority: Floats | Ints | Hashes, edges: Edges, id_ranks: Callable[[], Ints]) -> Ints:
+    order = np.argsort(priority)
+    ordered = priority[order]
+    if np.any(ordered[1:] == ordered[:-1]):
+        ranks = id_ranks()
+        order = np.lexsort((ranks[edges.loser], ranks[edges.winner], priority))
+    return order
+
+
+def greedy(left: Ints, right: Ints, n: int) -> Ints:
+    """Greedy matching of edges given best first, between nodes 0 ≤ i < n: indices of the chosen.
+
+    In rounds: an edge that comes first at both its ends is one that greed would take. Chains, in
+    which each edge waits for the one before, would need very many rounds; a loop finishes those.
+    """
+    free = np.ones(n, dtype=bool)
+    alive = np.arange(left.size)
+    chosen = []
+    while alive.size:
+        place = np.arange(alive.size)
+        ends = left[alive], right[alive]
+        first = np.full(n, alive.size)
+        for nodes in ends:
+            at = np.full(n, alive.size)
+            # Of repeated indices numpy keeps the last value, so write the best one last.
+            at[nodes[::-1]] = place[::-1]
+            np.minimum(first, at, out=first)
+        best = (first[ends[0]] == place) & (first[ends[1]] == place)
+        chosen.append(alive[best])
+        free[ends[0][best]] = False
+        free[ends[1][best]] = False
+        before = alive.size
+        alive = alive[free[ends[0]] & free[ends[1]]]
+        if (before - alive.size) * _WORTHWHILE < before:
+            chosen.append(_greedy_loop(left, right, free, alive))
+            break
+    return np.sort(np.concatenate(chosen)) if chosen else alive
+
+
+def _greedy_loop(left: Ints, right: Ints, free: npt.NDArray[np.bool_], alive: Ints) -> Ints:
+    open_ends = free.tolist()
+    taken = []
+    ends = left[alive].tolist(), right[alive].tolist()
+    for edge, a, b in zip(alive.tolist(), *ends, strict=True):
+        if open_ends[a] and open_ends[b]:
+            open_ends[a] = open_ends[b] = False
+            taken.append(edge)
+    return np.array(taken, dtype=np.int64)

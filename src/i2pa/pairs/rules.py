@@ -1,0 +1,117 @@
+"""When two posts differ by their pictures alone: the paper's constraints as numbers.
+
+Numbers only: no SQL, no files, no posts. `build` turns these rules into pairs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, replace
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from i2pa.errors import UserInputError
+
+Measure = Literal["likes", "views", "score"]
+_erfc = np.frompyfunc(math.erfc, 1, 1)
+
+
+def probability_discriminable(delta_s: npt.ArrayLike, sigma: float) -> npt.NDArray[np.float64]:
+    """Eq. 6: P(Q_A >= Q_B) = Phi((S_A - S_B) / (sqrt(2) sigma)), S in natural-log counts."""
+    z = np.asarray(delta_s, dtype=np.float64) / (math.sqrt(2) * sigma)
+    phi = _erfc(-z / math.sqrt(2)) / 2
+    return np.asarray(phi, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class PairRules:
+    """When two posts differ by picture alone (sections 2.2 and 2.3 of the paper).
+
+    None or False switches a rule off. Dates are UTC calendar dates, which is what the authors'
+    released pairs show; `window_hours` is the other reading of "within ten days".
+    """
+
+    sigma: float = 0.3  # spread of log likes, were one picture posted many times
+    confidence: float | None = 0.95  # T: how sure that the winner is better
+    same_user: bool = True
+    min_age_days: float | None = 30  # likes stop growing after about four weeks
+    dates_closer_than: int | None = 10  # UTC calendar days
+    window_hours: float | None = None
+    same_hashtags: bool = True  # in content and number
+    same_mentions: bool = True
+    max_caption_words: int | None = 6  # hashtags and mentions aside
+    single_images: bool = True  # likes of several pictures cannot be told apart
+    min_likes: int | None = 50  # of whatever is measured; few likes are noise
+    measure: Measure = "likes"  # S is its natural logarithm
+    one_image_one_pair: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing."""
+        _require(self.sigma > 0, "sigma", self.sigma, "above 0")
+        if self.confidence is not None:
+            _require(0.5 < self.confidence < 1, "confidence", self.confidence, "between .5 and 1")
+        for name in ("dates_closer_than", "window_hours", "min_likes"):
+            value = getattr(self, name)
+            _require(value is None or value > 0, name, value, "above 0, or None for off")
+        for name in ("min_age_days", "max_caption_words"):
+            value = getattr(self, name)
+            _require(value is None or value >= 0, name, value, "0 or more, or None for off")
+        known = self.measure in ("likes", "views", "score")
+        _require(known, "measure", self.measure, "likes, views or score")
+
+    @property
+    def min_log_gap(self) -> float:
+        """Eq. 6 solved for S_A - S_B: 0.69785 by default, about twice the likes; 0 when off."""
+        if self.confidence is None:
+            return 0.0
+        return NormalDist().inv_cdf(self.confidence) * math.sqrt(2) * self.sigma
+
+    def to_json(self) -> str:
+        """The rules as JSON, keys sorted: what `sha256` hashes and pairs.parquet records."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    def sha256(self) -> str:
+        """Hex digest that names this set of rules."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+def _require(holds: bool, name: str, value: object, wanted: str) -> None:
+    if not holds:
+        raise UserInputError(f"{name} is {value}, but must be {wanted}")
+
+
+PAPER = PairRules()
+"""Every constraint of the paper with its own numbers."""
+
+SAME_USER_WIDE = PairRules(
+    min_age_days=None,
+    dates_closer_than=None,
+    window_hours=30 * 24,
+    same_hashtags=False,
+    same_mentions=False,
+    max_caption_words=None,
+    min_likes=None,
+    one_image_one_pair=False,
+)
+"""Every discriminable pair of one user's single images within 30 days of 24 hours, to evaluate on.
+
+Small collections give hardly a pair under the paper's rules; this set keeps only the rules
+without which the label itself would be doubtful.
+"""
+
+RULE_SETS = {"paper": PAPER, "same-user-wide": SAME_USER_WIDE}
+
+
+def within_days(rules: PairRules, days: int) -> PairRules:
+    """The rules with another width of the time window, read the way they read it already.
+
+    Calendar dates less than `days` apart, or, where the rules count hours, at most 24 x `days`.
+    """
+    if rules.window_hours is not None:
+        return replace(rules, window_hours=24.0 * days)
+    return replace(rules, dates_closer_than=days)

@@ -1,0 +1,99 @@
+"""The table of pairs, on disk and in memory: winner first, always.
+
+Knows columns, metadata and files; how pairs come about stays out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from i2pa.errors import DataError, UserInputError
+
+TIME = pa.timestamp("us", tz="UTC")
+
+# user_id is null in a pair of two users; times are null where none are known.
+PAIRS = pa.schema(
+    [
+        pa.field("platform", pa.string()),
+        pa.field("user_id", pa.string()),
+        pa.field("winner_id", pa.string()),
+        pa.field("loser_id", pa.string()),
+        pa.field("winner_image", pa.string()),
+        pa.field("loser_image", pa.string()),
+        pa.field("winner_time", TIME),
+        pa.field("loser_time", TIME),
+        pa.field("winner_s", pa.float64()),
+        pa.field("loser_s", pa.float64()),
+        pa.field("delta_s", pa.float64()),
+        pa.field("p", pa.float64()),
+        pa.field("weight", pa.float64()),
+        pa.field("split", pa.string()),
+    ]
+)
+
+FORMAT = "pairs/1"
+
+
+def with_metadata(pairs: pa.Table, facts: Mapping[str, str]) -> pa.Table:
+    """Say in the table's metadata how its pairs were made; keys get the prefix `i2pa.`."""
+    all_facts = {"format": FORMAT, "version": version("i2pa"), **facts}
+    return pairs.replace_schema_metadata({f"i2pa.{k}": v for k, v in sorted(all_facts.items())})
+
+
+def metadata(pairs: pa.Table) -> dict[str, str]:
+    """What `with_metadata` wrote, without the prefix: rules, rules_sha256, seed, matching…"""
+    raw: Mapping[bytes, bytes] = pairs.schema.metadata or {}
+    return {
+        key.decode().removeprefix("i2pa."): value.decode()
+        for key, value in raw.items()
+        if key.startswith(b"i2pa.")
+    }
+
+
+def rules_json(pairs: pa.Table) -> dict[str, object]:
+    """The rules that made these pairs, as recorded; empty when nothing was."""
+    found: dict[str, object] = json.loads(metadata(pairs).get("rules", "{}"))
+    return found
+
+
+def write_pairs(pairs: pa.Table, path: str | os.PathLike[str]) -> None:
+    """Write pairs as Parquet with their metadata; the file appears whole or not at all."""
+    whole = Path(path)
+    aside = whole.with_name(f".{whole.name}.{os.getpid()}.part")
+    schema = PAIRS.with_metadata(pairs.schema.metadata)
+    try:
+        pq.write_table(pairs.select(PAIRS.names).cast(schema), aside, compression="zstd")
+        aside.replace(whole)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def read_pairs(path: str | os.PathLike[str]) -> pa.Table:
+    """Read pairs.parquet (schema PAIRS, metadata kept).
+
+    Raises UserInputError when there is no such file, DataError when it holds no pairs table.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise UserInputError("no such file", where=str(file))
+    remedy = "make one: i2pa pairs posts.parquet -o pairs.parquet"
+    try:
+        names = pq.read_schema(file).names
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError("this is not a pairs.parquet", where=str(file), remedy=remedy) from error
+    missing = [name for name in PAIRS.names if name not in names]
+    if missing:
+        raise DataError(
+            f"this is not a pairs.parquet: it has no {', '.join(missing[:4])}",
+            where=str(file),
+            remedy=remedy,
+        )
+    table = pq.read_table(file, columns=PAIRS.names)
+    return table.cast(PAIRS.with_metadata(table.schema.metadata))

@@ -1,0 +1,179 @@
+"""Tables in files: CSV, TSV, JSON Lines and Parquet, column by column as written.
+
+Row numbers are what an editor shows: in CSV and TSV records counted from the header as 1 (blank
+lines aside), in JSON Lines the line, in Parquet the row from 1. What the columns mean stays out.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from i2pa.errors import DataError
+from i2pa.posts.readers.source import BROKEN, Raw, Source
+
+# A record must fit in one block, so this also bounds the longest caption.
+_BLOCK_BYTES = 1 << 25
+
+
+def open_csv(path: Path, delimiter: str | None = None) -> Source:
+    """A file of separated values with a header; the separator is the header's most frequent."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        first = file.readline(1 << 20)
+        separator = delimiter or max(",;\t", key=first.count)
+        file.seek(0)
+        try:
+            names = next(csv.reader(file, delimiter=separator), [])
+        except csv.Error as error:
+            raise DataError(f"the header cannot be read: {error}", where=str(path)) from error
+    names = [name.strip().removeprefix("\ufeff") for name in names]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"two columns are called {twice[0]!r}", where=str(path))
+
+    def read(wanted: Sequence[str]) -> Raw:
+        return _read_csv(path, separator, names, wanted)
+
+    return Source(names, read)
+
+
+def _read_csv(path: Path, separator: str, names: Sequence[str], wanted: Sequence[str]) -> Raw:
+    broken: list[tuple[int, str, str]] = []
+
+    def skip(row: pa_csv.InvalidRow) -> str:
+        reason = f"has {row.actual_columns} fields where the header has {row.expected_columns}"
+        broken.append((row.number, reason, row.text[:200]))
+        return "skip"
+
+    try:
+        table = pa_csv.read_csv(
+            path,
+            # One thread, or broken rows would come without their numbers.
+            pa_csv.ReadOptions(
+                use_threads=False,
+                block_size=_BLOCK_BYTES,
+                column_names=names,
+                skip_rows_after_names=1,
+            ),
+            pa_csv.ParseOptions(
+                delimiter=separator, newlines_in_values=True, invalid_row_handler=skip
+            ),
+            pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(wanted, pa.binary()),
+                include_columns=list(wanted),
+                strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise DataError(f"cannot be read as CSV: {error}", where=str(path)) from error
+    numbers = np.arange(2, 2 + table.num_rows + len(broken))
+    numbers = np.setdiff1d(numbers, [number for number, _, _ in broken], assume_unique=True)
+    return _as_text(table, pa.array(numbers), broken)
+
+
+def _as_text(table: pa.Table, rows: pa.Array, broken: list[tuple[int, str, str]]) -> Raw:
+    """Decode columns of bytes as UTF-8; rows that are not are broken."""
+    good = np.ones(table.num_rows, dtype=bool)
+    columns = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            columns.append(column.cast(pa.string()))
+        except pa.ArrowInvalid:
+            values = column.to_pylist()
+            texts = [value.decode(errors="replace") for value in values]
+            for i, (value, text) in enumerate(zip(values, texts, strict=True)):
+                if value != text.encode() and good[i]:
+                    good[i] = False
+                    broken.append((rows[i].as_py(), f"{name} is not UTF-8", text[:200]))
+            columns.append(pa.chunked_array([texts], pa.string()))
+    keep = pa.array(good)
+    decoded = pa.table(columns, names=table.column_names)
+    return Raw(
+        decoded if good.all() else decoded.filter(keep),
+        rows if good.all() else rows.filter(keep),
+        _broken_table(broken),
+    )
+
+
+def _broken_table(broken: Sequence[tuple[int, str, str]]) -> pa.Table:
+    numbers, reasons, values = zip(*broken, strict=True) if broken else ((), (), ())
+    return pa.table([list(numbers), list(reasons), list(values)], schema=BROKEN)
+
+
+def open_json_lines(path: Path) -> Source:
+    """One JSON object a line; nested values come as their JSON text."""
+    lines = pa.array(path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n"), pa.binary())
+    rows = pa.array(np.arange(1, len(lines) + 1))
+    filled = pc.not_equal(pc.binary_length(lines), 0)
+    text = _as_text(pa.table({"line": lines}).filter(filled), rows.filter(filled), [])
+    table = text.columns.append_column("row", text.rows)
+    with duckdb.connect() as connection:
+        connection.register("lines", table)
+        sound = "json_valid(line) AND json_type(line) = 'OBJECT'"
+        parsed = _arrow(
+            connection,
+            f"SELECT row, CASE WHEN {sound} THEN line END AS line, "
+            f"CASE WHEN NOT coalesce({sound}, false) THEN left(line, 200) END AS wrong FROM lines",
+        )
+        good = parsed.filter(pc.is_valid(parsed["line"]))
+        connection.register("good", good)
+        names = connection.execute(
+            "SELECT name FROM (SELECT unnest(json_keys(line)) AS name, row FROM good) "
+            "GROUP BY name ORDER BY min(row), name"
+        ).fetchall()
+    bad = parsed.filter(pc.and_(pc.is_null(parsed["line"]), pc.true_unless_null(parsed["wrong"])))
+    not_json = pa.table(
+        [bad["row"], pa.repeat("is not a JSON object", len(bad)), bad["wrong"]], schema=BROKEN
+    )
+    broken = pa.concat_tables([text.broken, not_json])
+
+    def read(wanted: Sequence[str]) -> Raw:
+        with duckdb.connect() as connection:
+            connection.register("good", good)
+            paths = ['$."' + name.replace('"', '\\"') + '"' for name in wanted]
+            values = _arrow(
+                connection,
+                "SELECT row, json_extract_string(line, $paths) AS found FROM good",
+                {"paths": paths},
+            )
+        found = values["found"].combine_chunks()
+        columns = (
+            [pc.list_element(found, i) for i in range(len(wanted))]
+            if len(found)
+            else [pa.array([], pa.string()) for _ in wanted]
+        )
+        return Raw(pa.table(columns, names=list(wanted)), values["row"].combine_chunks(), broken)
+
+    return Source([name for (name,) in names], read)
+
+
+def _arrow(
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: object = None
+) -> pa.Table:
+    return connection.sql(query, params=parameters).to_arrow_table()
+
+
+def open_parquet(path: Path) -> Source:
+    """A Parquet file; text, numbers and times keep their types."""
+    try:
+        names = pq.read_schema(path).names
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"cannot be read as Parquet: {error}", where=str(path)) from error
+
+    def read(wanted: Sequence[str]) -> Raw:
+        table = pq.read_table(path, columns=list(wanted)).select(list(wanted))
+        nested = [f.name for f in table.schema if pa.types.is_nested(f.type)]
+        if nested:
+            raise DataError(f"column {nested[0]!r} holds nested values", where=str(path))
+        rows = pa.array(np.arange(1, table.num_rows + 1))
+        return Raw(table, rows, BROKEN.empty_table())
+
+    return Source(names, read)

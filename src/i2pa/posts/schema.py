@@ -1,0 +1,52 @@
+"""The one table that every export of posts becomes: its columns, their types and units.
+
+Reading files, judging rows and building pairs stay out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+TIME = pa.timestamp("us", tz="UTC")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the posts table: its Arrow type and what it holds."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+
+
+COLUMNS = (
+    Column("platform", pa.string(), "where the post appeared; 'unknown' when nobody said"),
+    Column("user_id", pa.string(), "who posted; compared within a platform only"),
+    Column("post_id", pa.string(), "unique within a platform; text, never a float"),
+    Column("uploaded_at", TIME, "when it was posted"),
+    Column("downloaded_at", TIME, "when the counts were read; null: unknown"),
+    Column("likes", pa.int64(), "null: hidden, negative or never given"),
+    Column("views", pa.int64(), "null: hidden, negative or never given"),
+    Column("comments", pa.int64(), "null: unknown"),
+    Column("followers", pa.int64(), "of the user at download; null: unknown"),
+    Column("followings", pa.int64(), "of the user at download; null: unknown"),
+    Column("user_posts", pa.int64(), "posts of the user at download; null: unknown"),
+    Column("score", pa.int64(), "up-votes less down-votes, where the platform counts those"),
+    Column("caption", pa.string(), "as written; null: none"),
+    Column("media_type", pa.string(), "image | carousel | video"),
+    Column("image_count", pa.int32(), "pictures in the post; null: unknown"),
+    Column(
+        "image", pa.string(), "path of the picture, relative to the picture folder; may be null"
+    ),
+    Column("tags_key", pa.uint64(), "hash of the sorted multiset of hashtags; 0: none"),
+    Column("mentions_key", pa.uint64(), "hash of the sorted multiset of @mentions; 0: none"),
+    Column("caption_words", pa.int16(), "words left without hashtags and mentions"),
+    Column("utc_date", pa.date32(), "calendar date of uploaded_at in UTC"),
+)
+
+POSTS = pa.schema([pa.field(column.name, column.type) for column in COLUMNS])
+
+MEASURES = ("likes", "views", "score")
+"""Columns whose natural logarithm may be S; every post table has at least one filled."""

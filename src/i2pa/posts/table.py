@@ -1,0 +1,178 @@
+"""Posts in memory and on disk: read exports into one table, write it, read it back.
+
+The table is whole once it leaves here: typed, free of duplicates, its captions parsed. Rules
+about pairs stay out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from i2pa.errors import DataError, UserInputError
+from i2pa.posts.captions import caption_columns
+from i2pa.posts.clean import TYPED, Count, clean
+from i2pa.posts.columns import match_columns
+from i2pa.posts.readers import open_source
+from i2pa.posts.readers.source import BROKEN
+from i2pa.posts.schema import POSTS
+
+REJECTS = pa.schema([pa.field("file", pa.string()), *BROKEN])
+
+
+@dataclass(frozen=True)
+class PostsRead:
+    """Posts read from exports.
+
+    `posts` has the schema POSTS; `rejects` has file, row, reason, value for each row left out;
+    `read` counts both; `reasons` counts rejects and `notes` assumptions, most frequent first.
+    """
+
+    posts: pa.Table
+    rejects: pa.Table
+    read: int
+    reasons: tuple[Count, ...]
+    notes: tuple[Count, ...]
+
+    @property
+    def rejected_share(self) -> float:
+        """Share of the rows read that were left out."""
+        return len(self.rejects) / self.read
+
+
+def read_posts(
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    format: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    platform: str | None = None,
+    downloaded_at: datetime | None = None,
+) -> PostsRead:
+    """Read exports (CSV, TSV, JSON Lines, Parquet) into one table of posts.
+
+    `columns` maps our column names to the export's ({"likes": "like_count"}) where the usual
+    aliases fail; `platform` overrules the export; `downloaded_at` fills what it lacks. Raises
+    UserInputError when there is no such file, DataError when a column is missing or no row is
+    sound.
+    """
+    files = [Path(paths)] if isinstance(paths, (str, os.PathLike)) else [Path(p) for p in paths]
+    if not files:
+        raise UserInputError("no file of posts given")
+    if downloaded_at is not None and downloaded_at.tzinfo is None:
+        downloaded_at = downloaded_at.replace(tzinfo=UTC)
+    typed, broken, notes = [], [], dict[str, int]()
+    for number, file in enumerate(files):
+        source = open_source(file, format)
+        names = match_columns(source.names, columns, where=str(file))
+        raw = source.read(list(names.values()))
+        found = clean(raw, names, platform=platform, downloaded_at=downloaded_at)
+        typed.append(
+            found.typed.append_column("file", pa.repeat(pa.scalar(number), found.typed.num_rows))
+        )
+        broken.append(_in_file(found.broken, str(file)))
+        for note in found.notes:
+            notes[note.what] = notes.get(note.what, 0) + note.n
+    unique, twice = _first_of_each(pa.concat_tables(typed), [str(file) for file in files])
+    rejects = pa.concat_tables([*broken, twice])
+    n_read = unique.num_rows + rejects.num_rows
+    if n_read == 0:
+        raise DataError("there are no rows below the header", where=str(files[0]))
+    reasons = _most_frequent(rejects["reason"])
+    if unique.num_rows == 0:
+        first = rejects.slice(0, 1).to_pylist()[0]
+        raise DataError(
+            f"none of {n_read:,} rows is sound; {reasons[0].n:,}: {reasons[0].what}; first: row "
+            f"{first['row']}, {first['reason']} ({first['value'] or 'empty'})",
+            where=first["file"],
+        )
+    assumed = sorted(notes.items(), key=lambda note: -note[1])
+    return PostsRead(
+        posts=_with_facts(unique),
+        rejects=rejects,
+        read=n_read,
+        reasons=reasons,
+        notes=tuple(Count(what, n) for what, n in assumed),
+    )
+
+
+def _in_file(broken: pa.Table, file: str) -> pa.Table:
+    return broken.add_column(
+        0, REJECTS.field("file"), pa.repeat(pa.scalar(file), broken.num_rows)
+    ).cast(REJECTS)
+
+
+def _first_of_each(typed: pa.Table, files: Sequence[str]) -> tuple[pa.Table, pa.Table]:
+    """Keep the first row of each (platform, post_id); the later ones are rejects."""
+    with duckdb.connect() as connection:
+        places = pa.array(np.arange(typed.num_rows))
+        connection.register(
+            "typed", typed.select(["platform", "post_id"]).append_column("i", places)
+        )
+        later = connection.sql(
+            "SELECT unnest(list_sort(list(i))[2:]) AS i FROM typed "
+            "GROUP BY platform, post_id HAVING count(*) > 1 ORDER BY i"
+        ).to_arrow_table()["i"]
+    if not len(later):
+        return typed, REJECTS.empty_table()
+    twice = typed.take(later)
+    reason = pa.repeat(pa.scalar("post_id appears before"), len(later))
+    names = pa.array(files).take(twice["file"].combine_chunks())
+    mask = np.ones(typed.num_rows, dtype=bool)
+    mask[later.to_numpy()] = False
+    rejects = pa.table([names, twice["row"], reason, twice["post_id"]], schema=REJECTS)
+    return typed.filter(pa.array(mask)), rejects
+
+
+def _with_facts(typed: pa.Table) -> pa.Table:
+    facts = caption_columns(typed["caption"])
+    dates = typed["uploaded_at"].cast(pa.date32())
+    arrays = [typed[name] for name in TYPED]
+    arrays += [facts.tags_key, facts.mentions_key, facts.caption_words, dates]
+    return pa.table(arrays, schema=POSTS).combine_chunks()
+
+
+def _most_frequent(reasons: pa.ChunkedArray) -> tuple[Count, ...]:
+    counted = [Count(c["values"], c["counts"]) for c in pc.value_counts(reasons).to_pylist()]
+    return tuple(sorted(counted, key=lambda count: (-count.n, count.what)))
+
+
+def write_posts(posts: pa.Table, path: str | os.PathLike[str]) -> None:
+    """Write a posts table as Parquet; the file appears whole or not at all."""
+    whole = Path(path)
+    aside = whole.with_name(f".{whole.name}.{os.getpid()}.part")
+    try:
+        pq.write_table(posts.cast(POSTS), aside, compression="zstd")
+        aside.replace(whole)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def load_posts(path: str | os.PathLike[str], columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a posts.parquet (some of its columns, if asked) that `write_posts` wrote.
+
+    Raises UserInputError when there is no such file, DataError when it is not a posts table.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise UserInputError("no such file", where=str(file))
+    remedy = f"make one first: i2pa posts {file} -o posts.parquet"
+    try:
+        names = pq.read_schema(file).names
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError("this is not a posts.parquet", where=str(file), remedy=remedy) from error
+    missing = [name for name in POSTS.names if name not in names]
+    if missing:
+        raise DataError(
+            f"this is not a posts.parquet: it has no {', '.join(missing[:4])}",
+            where=str(file),
+            remedy=remedy,
+        )
+    return pq.read_table(file, columns=list(columns) if columns else None)

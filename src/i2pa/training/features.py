@@ -1,0 +1,165 @@
+"""Frozen-backbone embeddings and plain properties of pictures, computed once and cached on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from i2pa.errors import DataError, ImageError, UserInputError
+from i2pa.images.open import read_bytes
+from i2pa.images.properties import PROPERTY_NAMES, properties
+from i2pa.images.transforms import Pixels, Transform
+from i2pa.models.backbones import (
+    EMBEDDING_SIZE,
+    EfficientNetLite,
+    backbone_spec,
+    load_backbone,
+)
+from i2pa.models.cache import VectorStore, cache_folder
+
+_BATCH = 32
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A picture that a pair list names and nobody can read."""
+
+    image: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Features:
+    """What is known of each readable picture, row by row.
+
+    `embeddings` float64 [n, 1280], `properties` float64 [n, 2] in the order of PROPERTY_NAMES,
+    `row` from image reference to row.
+    """
+
+    row: dict[str, int]
+    embeddings: npt.NDArray[np.float64]
+    properties: npt.NDArray[np.float64]
+    unreadable: tuple[Unreadable, ...]
+
+
+@dataclass(frozen=True)
+class _File:
+    image: str
+    path: Path
+    sha256: str
+
+
+def image_features(
+    images: Sequence[str],
+    folders: Sequence[Path],
+    backbone: str,
+    transform: Transform,
+    progress: Progress | None = None,
+) -> Features:
+    """Features of the pictures `images`, each relative to the first of `folders` that holds it.
+
+    Only pictures whose content the cache lacks are decoded; what is computed is kept batch by
+    batch, so a stopped run goes on where it was. `progress` gets (done, total). Raises
+    UserInputError for a folder that does not exist and DataError where no picture can be read.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserInputError("no such folder of pictures", where=str(folder))
+    files, unreadable = _find(images, folders)
+    spec = backbone_spec(backbone)
+    place = cache_folder() / "embeddings"
+    embeddings = VectorStore(
+        place / f"{spec.name}-{spec.sha256[:12]}-{transform.tag}", EMBEDDING_SIZE, np.float16
+    )
+    statistics = VectorStore(place / f"properties-{transform.tag}", len(PROPERTY_NAMES), np.float64)
+    digests = list({file.sha256 for file in files})
+    known = embeddings.rows(digests).keys() & statistics.rows(digests).keys()
+    missing = list({file.sha256: file for file in files if file.sha256 not in known}.values())
+    if missing:
+        network = load_backbone(backbone)
+        unreadable += _compute(missing, network, transform, embeddings, statistics, progress)
+    found = embeddings.rows(digests)
+    files = [file for file in files if file.sha256 in found]
+    if not files:
+        raise DataError(
+            "none of the pictures in the pairs can be read",
+            where=", ".join(map(str, folders)),
+            remedy="check --images: picture paths in the pairs are relative to it",
+        )
+    kept = statistics.rows(digests)
+    return Features(
+        row={file.image: row for row, file in enumerate(files)},
+        embeddings=embeddings.read([found[f.sha256] for f in files]).astype(np.float64),
+        properties=statistics.read([kept[f.sha256] for f in files]).astype(np.float64),
+        unreadable=tuple(unreadable),
+    )
+
+
+def _find(images: Sequence[str], folders: Sequence[Path]) -> tuple[list[_File], list[Unreadable]]:
+    files: list[_File] = []
+    unreadable: list[Unreadable] = []
+    for image in dict.fromkeys(images):
+        path = next((f / image for f in folders if (f / image).is_file()), None)
+        if path is None:
+            unreadable.append(Unreadable(image, "no such file"))
+            continue
+        try:
+            files.append(_File(image, path, hashlib.sha256(read_bytes(path)).hexdigest()))
+        except ImageError as error:
+            unreadable.append(Unreadable(image, error.what))
+    return files, unreadable
+
+
+def _compute(
+    files: Sequence[_File],
+    network: EfficientNetLite,
+    transform: Transform,
+    embeddings: VectorStore,
+    statistics: VectorStore,
+    progress: Progress | None,
+) -> list[Unreadable]:
+    def decode(file: _File) -> Pixels | Unreadable:
+        try:
+            return transform.pixels(file.path)
+        except ImageError as error:
+            return Unreadable(file.image, error.what)
+
+    unreadable: list[Unreadable] = []
+    batches = [files[start : start + _BATCH] for start in range(0, len(files), _BATCH)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        ahead = [pool.submit(decode, file) for file in batches[0]]
+        for done, batch in enumerate(batches):
+            decoded = [future.result() for future in ahead]
+            if done + 1 < len(batches):
+                ahead = [pool.submit(decode, file) for file in batches[done + 1]]
+            unreadable += [result for result in decoded if isinstance(result, Unreadable)]
+            good = [
+                (file.sha256, result)
+                for file, result in zip(batch, decoded, strict=True)
+                if not isinstance(result, Unreadable)
+            ]
+            if good:
+                digests = [digest for digest, _ in good]
+                pixels = np.stack([result for _, result in good])
+                statistics.append(digests, np.array([properties(p) for p in pixels]))
+                embeddings.append(digests, _embed(network, pixels))
+            if progress:
+                progress(min((done + 1) * _BATCH, len(files)), len(files))
+    return unreadable
+
+
+def _embed(network: EfficientNetLite, pixels: Pixels) -> npt.NDArray[np.floating]:
+    with torch.inference_mode():
+        planes = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
+        embedding: npt.NDArray[np.floating] = network.features(planes).mean(dim=(2, 3)).numpy()
+    return embedding

@@ -1,0 +1,101 @@
+"""How good a trained head is on pairs it did not learn from, and the scale of its scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from i2pa.errors import DataError
+from i2pa.metrics import baselines
+from i2pa.metrics.accuracy import Accuracy, pairwise_accuracy
+from i2pa.metrics.calibration import fit_temperature, log_loss
+from i2pa.metrics.reference import weighted_quantiles
+from i2pa.models.metadata import QUANTILES, Reference
+from i2pa.training.pairset import Floats, PairSet
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The model and the baselines on one list of pairs that the model did not learn from.
+
+    `later_wins` is None where the pairs have no times; `properties` is a head fitted in the same
+    way on brightness and colourfulness alone.
+    """
+
+    pairs: str
+    model: Accuracy
+    later_wins: Accuracy | None
+    properties: Accuracy
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The temperature, and the log loss (nats) of its probabilities on the pairs it was fitted to.
+
+    Saying .5 of every pair costs .693; `log_loss_of_labels` is the entropy of the soft labels
+    themselves, below which no model gets.
+    """
+
+    pairs: int
+    users: int
+    temperature: float
+    log_loss: float
+    log_loss_of_labels: float
+
+
+def evaluate(
+    label: str, table: pa.Table, pairs: PairSet, model_delta: Floats, plain_delta: Floats
+) -> Evaluation:
+    """Accuracy of the model's score differences, beside later-wins and the plain head's.
+
+    `table` holds the same pairs, row by row, for their times. Raises DataError for no pairs.
+    """
+    if not len(pairs):
+        raise DataError(f"no pair of {label!r} has both pictures", remedy="check --images")
+    later = baselines.later_wins(table["winner_time"].to_numpy(), table["loser_time"].to_numpy())
+    return Evaluation(
+        pairs=label,
+        model=pairwise_accuracy(model_delta, pairs.user),
+        later_wins=None if np.isnan(later).all() else pairwise_accuracy(later, pairs.user),
+        properties=pairwise_accuracy(plain_delta, pairs.user),
+    )
+
+
+def calibrate(delta: Floats, pairs: PairSet) -> Calibration:
+    """Fit the temperature to soft labels P̄ = Φ(ΔS/√2σ), the column p, each user weighing alike.
+
+    Where the fit runs against its bounds (scores that separate nothing, or everything) the
+    temperature is the bound, and the log loss tells.
+    """
+    if not len(pairs):
+        raise DataError("no pair to calibrate on has both pictures", remedy="check --images")
+    weight = pairs.evenly().weight
+    temperature = fit_temperature(delta, pairs.p, weight)
+    certain = np.clip(pairs.p, 1e-12, 1 - 1e-12)
+    entropy = -(certain * np.log(certain) + (1 - certain) * np.log1p(-certain))
+    return Calibration(
+        pairs=len(pairs),
+        users=len(np.unique(pairs.user)),
+        temperature=temperature,
+        log_loss=log_loss(delta, pairs.p, weight, temperature),
+        log_loss_of_labels=float(np.average(entropy, weights=weight)),
+    )
+
+
+def reference(scores: Floats, pairs: PairSet, name: str) -> Reference:
+    """Quantiles of the scores [rows] of all pictures in `pairs`, each user weighing alike.
+
+    A picture counts once for its user, however many pairs it is in.
+    """
+    rows, first = np.unique(np.concatenate([pairs.winner, pairs.loser]), return_index=True)
+    users, index, counts = np.unique(
+        np.concatenate([pairs.user, pairs.user])[first], return_inverse=True, return_counts=True
+    )
+    quantiles = weighted_quantiles(scores[rows], 1 / counts[index], QUANTILES)
+    return Reference(
+        name=f"{len(rows):,} pictures of {len(users):,} users, {name}",
+        n=len(rows),
+        quantiles=tuple(float(q) for q in quantiles),
+    )

@@ -1,0 +1,124 @@
+"""A pairs table as index arrays: which rows of the features win, lose, and whose they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from i2pa.errors import DataError
+from i2pa.pairs.schema import rules_json
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+TRAIN = "train"
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """Pairs of feature rows: `winner` and `loser` [n] int, `user` [n] str, `weight` [n] > 0.
+
+    `p` [n] is the probability that the winner is intrinsically more popular (Eq. 6).
+    """
+
+    winner: Ints
+    loser: Ints
+    user: npt.NDArray[np.str_]
+    weight: Floats
+    p: Floats
+
+    def __len__(self) -> int:
+        return len(self.winner)
+
+    def at(self, index: Ints) -> PairSet:
+        """The pairs at positions `index` [m]."""
+        return PairSet(
+            self.winner[index],
+            self.loser[index],
+            self.user[index],
+            self.weight[index],
+            self.p[index],
+        )
+
+    def evenly(self) -> PairSet:
+        """The same pairs, weighted so that every user counts alike and all weights sum to 1."""
+        users, index = np.unique(self.user, return_inverse=True)
+        totals = np.bincount(index, self.weight)
+        return PairSet(
+            self.winner, self.loser, self.user, self.weight / totals[index] / len(users), self.p
+        )
+
+    def delta(self, scores: Floats) -> Floats:
+        """Winner's score minus loser's, [n], from the scores of all feature rows."""
+        return scores[self.winner] - scores[self.loser]
+
+
+def pair_set(table: pa.Table, row: Mapping[str, int]) -> tuple[PairSet, pa.Table]:
+    """The pairs of a pairs table whose two pictures are in `row`, and the same rows of the table.
+
+    `row` maps an image reference to its row in the features.
+    """
+    winner, loser = (
+        np.array([row.get(image, -1) for image in table[column].to_pylist()], dtype=np.int64)
+        for column in ("winner_image", "loser_image")
+    )
+    both = (winner >= 0) & (loser >= 0)
+    kept = table.filter(pa.array(both))
+    pairs = PairSet(
+        winner[both],
+        loser[both],
+        _users(kept),
+        kept["weight"].to_numpy().astype(np.float64),
+        kept["p"].to_numpy().astype(np.float64),
+    )
+    return pairs, kept
+
+
+def images_of(table: pa.Table) -> list[str]:
+    """Every image reference in a pairs table, nulls left out, each once."""
+    both = pa.chunked_array([*table["winner_image"].chunks, *table["loser_image"].chunks])
+    images: list[str] = pc.unique(both.drop_null()).to_pylist()
+    return images
+
+
+def is_graded(pairs: pa.Table) -> bool:
+    """Whether the pairs come from graded pictures (`pairs_from_levels`), which have no users."""
+    return rules_json(pairs).get("kind") == "levels"
+
+
+def by_split(pairs: pa.Table) -> tuple[pa.Table, dict[str, pa.Table]]:
+    """The pairs to learn from, and the other parts by name (none where `split` is empty).
+
+    Raises DataError where there is a split but no train part.
+    """
+    names = [name for name in pc.unique(pairs["split"]).to_pylist() if name is not None]
+    if not names:
+        return pairs, {}
+    if TRAIN not in names:
+        raise DataError(f"the pairs' split has no part {TRAIN!r}, only {', '.join(sorted(names))}")
+    parts = {name: pairs.filter(pc.equal(pairs["split"], name)) for name in sorted(names)}
+    return parts.pop(TRAIN), parts
+
+
+def check_disjoint(learn: pa.Table, held_out: pa.Table, label: str) -> None:
+    """Raise DataError where pairs meant for measuring share a user with those learnt from."""
+    shared = set(_users(learn)) & set(_users(held_out))
+    if shared:
+        raise DataError(
+            f"{len(shared):,} users are both in the pairs to learn from and in {label!r}",
+            remedy="split by user (i2pa split) or give pairs of other users",
+        )
+
+
+def _users(table: pa.Table) -> npt.NDArray[np.str_]:
+    """Platform and user as one name, [n]."""
+    joined = pc.binary_join_element_wise(
+        table["platform"], table["user_id"], "/", null_handling="replace", null_replacement=""
+    )
+    return np.array(joined.to_pylist(), dtype=np.str_)

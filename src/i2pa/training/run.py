@@ -1,0 +1,118 @@
+"""A run folder: the model as ONNX and safetensors, and what there is to know of it.
+
+`model.onnx` is what scores; `model.safetensors` with `run.json` is enough to export it anew;
+`metrics.csv` lists what cross-validation saw; `card.md` is for people.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from safetensors.torch import load, save
+
+from i2pa.errors import ModelError
+from i2pa.files import whole_file
+from i2pa.images.transforms import transform_named
+from i2pa.models.backbones import EfficientNetLite, backbone_spec, load_backbone
+from i2pa.models.export import export_onnx
+from i2pa.models.metadata import ModelMetadata
+from i2pa.models.ranker import Ranker
+from i2pa.models.registry import MODEL_FILE, ModelFile
+from i2pa.training.card import model_card
+from i2pa.training.train import TrainedModel
+
+WEIGHTS_FILE = "model.safetensors"
+RUN_FILE = "run.json"
+CARD_FILE = "card.md"
+METRICS_FILE = "metrics.csv"
+
+
+def write_run(model: TrainedModel, folder: Path, inputs: Mapping[str, str]) -> ModelFile:
+    """Write a trained model to `folder`, each file whole; `inputs` are the data's hashes by name.
+
+    `run.json` comes last, so a folder without it is an unfinished run.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RUN_FILE).unlink(missing_ok=True)
+    ranker = _ranker(model)
+    size = transform_named(model.recipe.transform).size
+    file = export_onnx(ranker, model.metadata, size, folder / MODEL_FILE)
+    weights = {name: value.contiguous() for name, value in ranker.state_dict().items()}
+    texts = {
+        METRICS_FILE: _metrics(model),
+        CARD_FILE: model_card(model, file.sha256),
+        RUN_FILE: json.dumps(_record(model, inputs), indent=2),
+    }
+    with whole_file(folder / WEIGHTS_FILE) as aside:
+        aside.write_bytes(save(weights))
+    for name, text in texts.items():
+        with whole_file(folder / name) as aside:
+            aside.write_text(text, encoding="utf-8")
+    return file
+
+
+def export_run(folder: Path, path: Path, name: str | None, version: int | None) -> ModelFile:
+    """Export a finished run anew to the ONNX file `path`, under another name or version if given.
+
+    Raises ModelError where `folder` holds no finished run.
+    """
+    if not (folder / RUN_FILE).is_file():
+        raise ModelError("no finished run here", where=str(folder), remedy="run i2pa train first")
+    try:
+        record = json.loads((folder / RUN_FILE).read_text())
+        metadata = ModelMetadata.from_strings(record["metadata"], where=str(folder / RUN_FILE))
+        spec = backbone_spec(record["recipe"]["backbone"])
+        ranker = Ranker(EfficientNetLite(spec.width, spec.depth))
+        ranker.load_state_dict(load((folder / WEIGHTS_FILE).read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(f"damaged run ({error})", where=str(folder)) from error
+    metadata = replace(metadata, name=name or metadata.name, version=version or metadata.version)
+    return export_onnx(ranker, metadata, transform_named(metadata.transform).size, path)
+
+
+def _ranker(model: TrainedModel) -> Ranker:
+    ranker = Ranker(load_backbone(model.recipe.backbone))
+    with torch.no_grad():
+        ranker.head.weight.copy_(torch.from_numpy(model.head.weights)[None])
+        ranker.head.bias.fill_(model.head.bias)
+    return ranker.eval()
+
+
+def _metrics(model: TrainedModel) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("l2", "accuracy_mean_of_users", "log_loss"))
+    writer.writerows((row.l2, row.accuracy, row.log_loss) for row in model.grid)
+    return text.getvalue()
+
+
+def _record(model: TrainedModel, inputs: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "i2pa": installed("i2pa"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "numpy": np.__version__,
+        "inputs": dict(inputs),
+        "recipe": dataclasses.asdict(model.recipe),
+        "l2": model.l2,
+        "pairs": model.pairs,
+        "users": model.users,
+        "pairs_without_picture": model.pairs_without_picture,
+        "unreadable": [dataclasses.asdict(picture) for picture in model.unreadable],
+        "evaluations": [dataclasses.asdict(evaluation) for evaluation in model.evaluations],
+        "calibration": dataclasses.asdict(model.calibration),
+        "metadata": model.metadata.to_strings(),
+    }

@@ -1,0 +1,43 @@
+"""Small tables of posts for the tests of pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from i2pa.posts.captions import caption_columns
+from i2pa.posts.schema import POSTS
+
+DEFAULTS: dict[str, Any] = {
+    "platform": "p",
+    "user_id": "u",
+    "uploaded_at": datetime(2019, 6, 1, tzinfo=UTC),
+    "downloaded_at": datetime(2019, 9, 1, tzinfo=UTC),
+    "likes": 100,
+    "media_type": "image",
+    "image_count": 1,
+}
+
+
+def make_posts(*given: dict[str, Any]) -> pa.Table:
+    """A posts table of rows that name only what differs from a paired, plain post."""
+    rows = [DEFAULTS | {"post_id": f"id{i}"} | row for i, row in enumerate(given)]
+    table = pa.Table.from_pylist([{n: row.get(n) for n in POSTS.names} for row in rows], POSTS)
+    facts = caption_columns(table["caption"])
+    dates = table["uploaded_at"].cast(pa.date32())
+    return pa.table(
+        [
+            *(table[name] for name in POSTS.names[:16]),
+            *(facts.tags_key, facts.mentions_key, facts.caption_words, dates),
+        ],
+        schema=POSTS,
+    )
+
+
+@pytest.fixture
+def posts_of() -> Callable[..., pa.Table]:
+    return make_posts

@@ -1,0 +1,47 @@
+"""Pairs from graded pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from i2pa.errors import DataError, UserInputError
+from i2pa.pairs import PAIRS, pairs_from_levels
+from i2pa.pairs.schema import rules_json
+
+
+def test_every_pair_across_levels() -> None:
+    graded = pa.table({"image": ["a", "b", "c", "d"], "level": [1, 2.5, 2.5, 4]})
+    pairs = pairs_from_levels(graded, "stars")
+    assert pairs.schema.equals(PAIRS)
+    sides = zip(pairs["winner_id"].to_pylist(), pairs["loser_image"].to_pylist(), strict=True)
+    assert list(sides) == [("b", "a"), ("c", "a"), ("d", "a"), ("d", "b"), ("d", "c")]
+    assert pairs["delta_s"].to_pylist() == [1.5, 1.5, 3, 1.5, 1.5]
+    assert set(pairs["p"].to_pylist()) == {1.0}
+    assert set(pairs["user_id"].to_pylist()) == {"stars"}
+    assert rules_json(pairs) == {"kind": "levels"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image,stars\na,1\n", "no column level; it has image, stars"),
+        ("image,level\na,1\nb,1\n", "same level"),
+        ("image,level\na,good\nb,bad\n", "not a number"),
+        ("image,level\na,1\n,2\n", "no image or no level"),
+        ("image,level\na,1\na,2\n", "a is listed twice"),
+    ],
+)
+def test_grades_that_say_nothing(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "levels.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        pairs_from_levels(path)
+    with pytest.raises(UserInputError, match="no such file"):
+        pairs_from_levels(tmp_path / "none.csv")
+
+
+def test_the_papers_fig_6(shared_data: Path) -> None:
+    assert pairs_from_levels(shared_data / "paper_fig6" / "levels.csv").num_rows == 4000

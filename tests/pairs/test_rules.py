@@ -1,0 +1,54 @@
+"""Eq. 6 and the rules as numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from i2pa.errors import UserInputError
+from i2pa.pairs import PAPER, SAME_USER_WIDE, PairRules, probability_discriminable, within_days
+
+
+def test_eq_6_golden_values() -> None:
+    assert pytest.approx(0.69785, abs=5e-6) == PAPER.min_log_gap
+    assert pytest.approx(2.0094, abs=1e-4) == math.exp(PAPER.min_log_gap)
+    p = probability_discriminable([0.0, PAPER.min_log_gap, -PAPER.min_log_gap], 0.3)
+    assert p == pytest.approx([0.5, 0.95, 0.05], abs=1e-12)
+    assert probability_discriminable(0.69785, 0.3) == pytest.approx(0.95, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(546, 3465), (1735, 4456), (315, 871), (19133, 41600), (2025, 19238), (108, 289),
+     (650, 1380), (1050, 2279)],
+)  # fmt: skip
+def test_every_pair_of_fig_9_is_discriminable(low: int, high: int) -> None:
+    assert high / low >= 2.122
+    assert probability_discriminable(math.log(high / low), 0.3) >= 0.95
+    # With the logarithm to base 10, most of them would not be.
+    if high / low < 4.98:
+        assert probability_discriminable(math.log10(high / low), 0.3) < 0.95
+
+
+def test_a_rule_that_is_off_and_a_rule_set_by_hash() -> None:
+    assert replace(PAPER, confidence=None).min_log_gap == 0
+    assert PairRules().sha256() == PAPER.sha256() != SAME_USER_WIDE.sha256()
+    assert '"min_likes": 50' in PAPER.to_json()
+
+
+def test_the_window_is_widened_as_it_is_read() -> None:
+    assert within_days(PAPER, 30).dates_closer_than == 30
+    assert within_days(SAME_USER_WIDE, 10).window_hours == 240
+    assert within_days(SAME_USER_WIDE, 10).dates_closer_than is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"sigma": 0}, {"confidence": 0.5}, {"confidence": 1}, {"min_likes": 0},
+     {"dates_closer_than": 0}, {"window_hours": -1}, {"min_age_days": -1}, {"measure": "shares"}],
+)  # fmt: skip
+def test_numbers_that_mean_nothing_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(UserInputError, match=f"{next(iter(wrong))} is "):
+        replace(PAPER, **wrong)  # type: ignore[arg-type]

@@ -1,0 +1,210 @@
+"""Exports become one table; what is broken is counted and kept, nothing is guessed silently."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from i2pa.errors import DataError, UserInputError
+from i2pa.posts import POSTS, PostsRead, load_posts, read_posts, write_posts
+
+HEADER = "post_id,user_id,uploaded_at,downloaded_at,likes,caption,media_type,image_count"
+ROW = "p1,u,2019-06-01T10:00:00Z,2019-08-01T00:00:00Z,100,hello,image,1"
+
+
+def read_rows(folder: Path, *rows: str, header: str = HEADER) -> PostsRead:
+    path = folder / "posts.csv"
+    path.write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+    return read_posts(path)
+
+
+def rejects(read: PostsRead) -> list[tuple[int, str, str | None]]:
+    return [(r["row"], r["reason"], r["value"]) for r in read.rejects.to_pylist()]
+
+
+def test_every_format_gives_the_same_table(tmp_path: Path) -> None:
+    record = {
+        "post_id": "p1",
+        "user_id": "u",
+        "uploaded_at": "2019-06-01T12:00:00+02:00",
+        "likes": 100,
+        "caption": 'two\nlines, "quoted" #日本',
+    }
+    quoted = record | {"caption": '"two\nlines, ""quoted"" #日本"'}
+    (tmp_path / "a.csv").write_text(",".join(record) + "\n" + ",".join(map(str, quoted.values())))
+    (tmp_path / "b.tsv").write_text("\t".join(record) + "\n" + "\t".join(map(str, quoted.values())))
+    (tmp_path / "c.jsonl").write_text(json.dumps(record) + "\n\n")
+    pq.write_table(pa.Table.from_pylist([record]), tmp_path / "d.parquet")
+    tables = [read_posts(path).posts for path in sorted(tmp_path.iterdir())]
+    assert tables[0].schema == POSTS
+    assert all(table.equals(tables[0]) for table in tables)
+    (post,) = tables[0].to_pylist()
+    assert post["uploaded_at"] == datetime(2019, 6, 1, 10, tzinfo=UTC)
+    assert post["caption"] == 'two\nlines, "quoted" #日本'
+    assert (post["media_type"], post["image_count"], post["caption_words"]) == ("image", 1, 3)
+
+
+def test_broken_rows_are_kept_apart_with_row_and_reason(tmp_path: Path) -> None:
+    read = read_rows(
+        tmp_path,
+        ROW,
+        "p2,u,2019-06-01,,many,,image,1",
+        "p3,u,yesterday,,5,,image,1",
+        ",u,2019-06-01,,5,,image,1",
+        "1.234e17,u,2019-06-01,,5,,image,1",
+        "p4,u",
+        "p1,u,2019-06-02,,7,,image,1",
+        "p5,u,2019-06-01,,5,,hologram,1",
+        "p6,u,2019-06-01,2019-01-01,5,,image,1",
+    )
+    assert read.posts["post_id"].to_pylist() == ["p1"]
+    assert read.read == 9
+    assert sorted(rejects(read)) == [
+        (3, "likes is not a whole number", "many"),
+        (4, "uploaded_at is not a time", "yesterday"),
+        (5, "post_id is missing", None),
+        (6, "post_id went through a float and lost digits", "1.234e17"),
+        (7, "has 2 fields where the header has 8", "p4,u"),
+        (8, "post_id appears before", "p1"),
+        (9, "media_type is not image, carousel or video", "hologram"),
+        (10, "uploaded_at is later than downloaded_at", "2019-06-01"),
+    ]
+    assert {reason.n for reason in read.reasons} == {1}
+
+
+def test_bytes_that_are_not_utf8_and_lines_that_are_not_json(tmp_path: Path) -> None:
+    csv = tmp_path / "posts.csv"
+    csv.write_bytes(f"{HEADER}\n{ROW}\n".encode() + b"p2,u,2019-06-01,,5,caf\xe9,image,1\n")
+    assert [r[:2] for r in rejects(read_posts(csv))] == [(3, "caption is not UTF-8")]
+    lines = tmp_path / "posts.jsonl"
+    lines.write_text(
+        '{"id": "p", "user": "u", "taken_at": 1559383200, "like_count": 3}\n{oops\n7\n'
+    )
+    read = read_posts(lines)
+    assert sorted(rejects(read)) == [
+        (2, "is not a JSON object", "{oops"),
+        (3, "is not a JSON object", "7"),
+    ]
+    assert read.posts["uploaded_at"][0].as_py() == datetime(2019, 6, 1, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("97900.0", 97900), ("1e3", 1000), ("", None), ("NaN", None), ("-1", None), ("0", 0)],
+)
+def test_counts(tmp_path: Path, written: str, meant: int | None) -> None:
+    read = read_rows(tmp_path, f"p1,u,2019-06-01T00:00:00Z,,{written},,image,1")
+    assert read.posts["likes"].to_pylist() == [meant]
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["2019-06-01T10:00:00Z", "2019-06-01 12:00:00+0200", "2019-06-01 10:00", "1559383200",
+     "1559383200000", "1559383200000000", "1559383200.0"],
+)  # fmt: skip
+def test_times(tmp_path: Path, written: str) -> None:
+    read = read_rows(tmp_path, f"p1,u,{written},,5,,image,1")
+    assert read.posts["uploaded_at"][0].as_py() == datetime(2019, 6, 1, 10, tzinfo=UTC)
+    naive = written == "2019-06-01 10:00"
+    assert naive == any("without a zone" in note.what for note in read.notes)
+
+
+def test_typed_parquet_columns(tmp_path: Path) -> None:
+    hour = datetime(2019, 6, 1, 10)
+    table = pa.table(
+        {
+            "post_id": pa.array([10**17 + 3, 5]),
+            "user_id": pa.array([1, 2]),
+            "uploaded_at": pa.array([hour, hour], pa.timestamp("ms")),
+            "downloaded_at": pa.array([hour, None], pa.timestamp("s", tz="Europe/Berlin")),
+            "likes": pa.array([5.0, 5.5]),
+        }
+    )
+    pq.write_table(table, tmp_path / "posts.parquet")
+    read = read_posts(tmp_path / "posts.parquet")
+    assert read.posts["post_id"].to_pylist() == ["100000000000000003"]
+    assert rejects(read) == [(2, "likes is not a whole number", "5.5")]
+    pq.write_table(table.set_column(0, "post_id", pa.array([1.5e17, 5.0])), tmp_path / "f.parquet")
+    with pytest.raises(DataError, match="went through a float"):
+        read_posts(tmp_path / "f.parquet")
+
+
+def test_assumptions_are_counted(tmp_path: Path) -> None:
+    rows = ["p1,u,2019-06-01T00:00:00Z,,,,,", "p2,u,2019-06-01T00:00:00Z,,-1,,,3"]
+    read = read_rows(tmp_path, *rows)
+    assert read.posts["media_type"].to_pylist() == ["image", "carousel"]
+    assert read.posts["image_count"].to_pylist() == [1, 3]
+    notes = {note.what.split(",")[0]: note.n for note in read.notes}
+    assert notes["posts without downloaded_at"] == 2
+    assert notes["negative (hidden) counts"] == 1
+    assert notes["posts without media_type"] == 2
+    assert notes["single images without image_count"] == 1
+    given = read_posts(tmp_path / "posts.csv", platform="x", downloaded_at=datetime(2020, 1, 1))
+    assert given.posts["downloaded_at"][0].as_py() == datetime(2020, 1, 1, tzinfo=UTC)
+    assert given.posts["platform"].unique().to_pylist() == ["x"]
+
+
+def test_missing_columns_are_one_error_with_the_map_that_helps(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        read_rows(tmp_path, "a,b,2019-06-01,5", header="post,user_id,uploaded_at,like_total")
+    line = str(caught.value)
+    assert "no column for post_id and for likes, views or score" in line
+    assert "it has post, user_id, uploaded_at, like_total" in line
+    assert "--map post_id=post" in line
+    assert "--map likes=like_total" in line
+    mapped = read_posts(tmp_path / "posts.csv", columns={"post_id": "post", "likes": "like_total"})
+    assert mapped.posts["likes"].to_pylist() == [5]
+    with pytest.raises(DataError, match="no column 'nope'"):
+        read_posts(tmp_path / "posts.csv", columns={"likes": "nope"})
+    with pytest.raises(UserInputError, match="no column 'stars'"):
+        read_posts(tmp_path / "posts.csv", columns={"stars": "nope"})
+
+
+def test_nothing_to_read(tmp_path: Path) -> None:
+    with pytest.raises(UserInputError, match="no such file"):
+        read_posts(tmp_path / "none.csv")
+    with pytest.raises(UserInputError, match="is a folder"):
+        read_posts(tmp_path)
+    with pytest.raises(DataError, match="no rows below the header"):
+        read_rows(tmp_path)
+    with pytest.raises(DataError, match=r"none of 2 rows is sound; 2: likes .* row 2.*\(many\)"):
+        read_rows(tmp_path, "p,u,2019-06-01,,many,,,", "q,u,2019-06-01,,few,,,")
+    with pytest.raises(UserInputError, match="unknown format"):
+        read_posts(tmp_path / "posts.csv", format="xml")
+    (tmp_path / "empty.csv").touch()
+    with pytest.raises(DataError, match="file is empty"):
+        read_posts(tmp_path / "empty.csv")
+    (tmp_path / "array.json").write_text('[{"id": 1}]')
+    with pytest.raises(DataError, match="jq -c"):
+        read_posts(tmp_path / "array.json")
+    (tmp_path / "bad.parquet").write_text("PAR1, or is it?")
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        read_posts(tmp_path / "bad.parquet")
+
+
+def test_posts_parquet_comes_back_as_written(tmp_path: Path) -> None:
+    posts = read_rows(tmp_path, ROW).posts
+    write_posts(posts, tmp_path / "out.parquet")
+    assert load_posts(tmp_path / "out.parquet").equals(posts)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.parquet", "posts.csv"]
+    with pytest.raises(DataError, match="i2pa posts"):
+        load_posts(tmp_path / "posts.csv")
+
+
+@pytest.mark.parametrize(
+    ("folder", "n"),
+    [
+        ("instagram_public_figures", 226),
+        ("instagram_previews", 5783),
+        ("youtube_thumbnails", 3141),
+        ("bilibili_covers", 1385),
+    ],
+)
+def test_real_exports_read_cleanly(shared_data: Path, folder: str, n: int) -> None:
+    read = read_posts(shared_data / folder / "posts.csv")
+    assert (read.posts.num_rows, read.rejects.num_rows, read.notes) == (n, 0, ())
