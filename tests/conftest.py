@@ -14,3 +14,17 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real data is not at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    """The folder of example photographs."""
+    return Path(__file__).resolve().parents[1] / "examples" / "pictures"
+
+
+@pytest.fixture(autouse=True)
+def private_cache(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No test reads or writes the user's own cache."""
+    monkeypatch.setenv("I2PA_CACHE", str(tmp_path_factory.mktemp("cache")))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from itertools import combinations
+from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_posts import make_posts
 
-from conftest import make_posts
 from i2pa.errors import DataError, UserInputError
 from i2pa.pairs import PAIRS, PAPER, SAME_USER_WIDE, PairRules, build_pairs, read_pairs, write_pairs
 from i2pa.pairs.match import MATCHINGS, Matching
@@ -26,7 +26,6 @@ from i2pa.pairs.schema import metadata
 from i2pa.posts.captions import parse_caption
 
 START = datetime(2019, 6, 1, tzinfo=UTC)
-PostsOf = Callable[..., pa.Table]
 
 a_post = st.fixed_dictionaries(
     {
@@ -64,9 +63,9 @@ def single_ok(post: dict[str, Any], rules: PairRules, *, settled: bool) -> bool:
         return False
     if rules.single_images and (post["media_type"], post["image_count"]) != ("image", 1):
         return False
-    if rules.max_caption_words is not None:
-        if parse_caption(post["caption"]).words > rules.max_caption_words:
-            return False
+    words = parse_caption(post["caption"]).words
+    if rules.max_caption_words is not None and words > rules.max_caption_words:
+        return False
     if rules.min_age_days is None:
         return True
     if post["downloaded_at"] is None:
@@ -105,7 +104,8 @@ def pairs_of(posts: pa.Table, rules: PairRules, **options: Any) -> list[tuple[st
     try:
         table = build_pairs(posts, rules, **options).pairs
     except DataError as error:
-        assert "no eligible pair" in str(error)
+        if "no eligible pair" not in str(error):
+            raise
         return []
     return list(zip(table["winner_id"].to_pylist(), table["loser_id"].to_pylist(), strict=True))
 
@@ -209,9 +209,9 @@ def test_a_crowded_window_still_gives_valid_pairs(matching: Matching) -> None:
     assert looked_at.removed > 0
 
 
-def test_the_funnel_counted_by_hand(posts_of: PostsOf) -> None:
+def test_the_funnel_counted_by_hand() -> None:
     day = timedelta(days=1)
-    posts = posts_of(
+    posts = make_posts(
         {"media_type": "carousel", "image_count": 3},
         {"likes": None},
         {"likes": 49},
@@ -245,10 +245,10 @@ def test_the_funnel_counted_by_hand(posts_of: PostsOf) -> None:
     assert built.summary.no_hashtag == 0
 
 
-def test_no_eligible_pair_says_which_rule_and_what_relaxes_it(posts_of: PostsOf) -> None:
+def test_no_eligible_pair_says_which_rule_and_what_relaxes_it() -> None:
     def error(*rows: dict[str, Any], rules: PairRules = PAPER) -> str:
         with pytest.raises(DataError) as caught:
-            build_pairs(posts_of(*rows), rules)
+            build_pairs(make_posts(*rows), rules)
         return str(caught.value)
 
     young = {"downloaded_at": START + timedelta(days=3)}
@@ -263,9 +263,9 @@ def test_no_eligible_pair_says_which_rule_and_what_relaxes_it(posts_of: PostsOf)
     assert error({}) == "no eligible pair: there are only 1 posts"
 
 
-def test_one_pair_in_full_and_back_from_disk(posts_of: PostsOf, tmp_path: Any) -> None:
+def test_one_pair_in_full_and_back_from_disk(tmp_path: Path) -> None:
     later = START + timedelta(days=2)
-    posts = posts_of({"image": "a.jpg"}, {"likes": 300, "uploaded_at": later})
+    posts = make_posts({"image": "a.jpg"}, {"likes": 300, "uploaded_at": later})
     pairs = build_pairs(posts, seed=5).pairs
     assert pairs.schema.equals(PAIRS)
     (row,) = pairs.to_pylist()
@@ -285,8 +285,8 @@ def test_one_pair_in_full_and_back_from_disk(posts_of: PostsOf, tmp_path: Any) -
     assert [p.name for p in tmp_path.iterdir()] == ["pairs.parquet"]
 
 
-def test_wrong_calls(posts_of: PostsOf) -> None:
-    posts = posts_of({}, {"likes": 300})
+def test_wrong_calls() -> None:
+    posts = make_posts({}, {"likes": 300})
     with pytest.raises(UserInputError, match="unknown matching"):
         build_pairs(posts, matching="best")  # type: ignore[arg-type]
     with pytest.raises(UserInputError, match="no amount of memory"):
@@ -295,20 +295,20 @@ def test_wrong_calls(posts_of: PostsOf) -> None:
         build_pairs(posts.drop_columns(["tags_key"]))
 
 
-def test_pairs_across_users_name_no_user(posts_of: PostsOf) -> None:
+def test_pairs_across_users_name_no_user() -> None:
     rules = replace(PAPER, same_user=False)
-    pairs = build_pairs(posts_of({}, {"likes": 300, "user_id": "v"}), rules).pairs
+    pairs = build_pairs(make_posts({}, {"likes": 300, "user_id": "v"}), rules).pairs
     assert pairs["user_id"].to_pylist() == [None]
 
 
-def test_downloaded_at_fills_only_what_is_unknown(posts_of: PostsOf) -> None:
-    posts = posts_of({"downloaded_at": None}, {"likes": 300})
+def test_downloaded_at_fills_only_what_is_unknown() -> None:
+    posts = make_posts({"downloaded_at": None}, {"likes": 300})
     assert pairs_of(posts, PAPER) == []
     assert pairs_of(posts, PAPER, assume_settled=True) == [("id1", "id0")]
     assert pairs_of(posts, PAPER, downloaded_at=datetime(2019, 9, 1)) == [("id1", "id0")]
     assert pairs_of(posts, PAPER, downloaded_at=datetime(2019, 6, 2)) == []
 
 
-def test_the_wide_rules_list_every_pair(posts_of: PostsOf) -> None:
+def test_the_wide_rules_list_every_pair() -> None:
     rows = [{"likes": 3**i, "caption": "#x " * i} for i in range(1, 6)]
-    assert len(pairs_of(posts_of(*rows), SAME_USER_WIDE)) == 10
+    assert len(pairs_of(make_posts(*rows), SAME_USER_WIDE)) == 10

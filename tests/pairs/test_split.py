@@ -15,7 +15,12 @@ from i2pa.pairs import PAIRS, split_pairs
 def pairs_by(sizes: dict[str, int]) -> pa.Table:
     rows = [
         dict.fromkeys(PAIRS.names)
-        | {"platform": "p", "user_id": user, "winner_id": f"{user}{i}w", "loser_id": f"{user}{i}l"}
+        | {
+            "platform": "p",
+            "user_id": user,
+            "winner_id": f"{user}-{i}w",
+            "loser_id": f"{user}-{i}l",
+        }
         for user, n in sizes.items()
         for i in range(n)
     ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 import click
@@ -26,6 +28,12 @@ EXIT_CTRL_C = 130
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 nothing could be done, 2 wrong usage, 130 Ctrl-C."""
+    # What Pillow warns of (odd EXIF, large pictures) ends as one line of ours, or does not matter.
+    warnings.filterwarnings("ignore", module="PIL")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # File names need not be valid text; they come out as the bytes they are.
+            stream.reconfigure(errors="surrogateescape")
     try:
         result = app(args=list(argv) if argv is not None else None, standalone_mode=False)
         sys.stdout.flush()

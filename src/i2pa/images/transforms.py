@@ -70,12 +70,12 @@ class Transform:
     def _fit(self, image: Image.Image) -> Pixels:
         if self.short_side is None:
             image = image.resize((self.size, self.size), RESIZE_FILTER)
-            return np.asarray(image)
+            return np.array(image)
         scale = self.short_side / min(image.size)
         width, height = (max(self.size, round(side * scale)) for side in image.size)
         left, top = (width - self.size) // 2, (height - self.size) // 2
         image = image.resize((width, height), RESIZE_FILTER)
-        return np.asarray(image.crop((left, top, left + self.size, top + self.size)))
+        return np.array(image.crop((left, top, left + self.size, top + self.size)))
 
 
 # squash224: what the authors' released weights need, decoded in full as their test.py does.

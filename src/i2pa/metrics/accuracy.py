@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from i2pa.metrics.intervals import Interval, bootstrap_users
+from i2pa.metrics.intervals import Interval, bootstrap_pictures, bootstrap_users
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Accuracy:
     """Pairwise accuracy of one scorer on one list of pairs.
 
     `pooled` weighs every pair alike, `mean_of_users` every user alike; both in [0, 1] with 95 %
-    percentile-bootstrap intervals over users. A tie counts one half.
+    percentile-bootstrap intervals over users (over pictures where `users` is 0, for graded
+    pictures). A tie counts one half.
     """
 
     pairs: int
@@ -63,5 +64,27 @@ def pairwise_accuracy(
         raise ValueError("no pair to measure accuracy on")
     _, means, counts = accuracy_of_users(delta, users)
     pooled, mean_of_users = bootstrap_users(means, counts, draws=draws, seed=seed)
-    ties = int((np.nan_to_num(np.asarray(delta, dtype=np.float64)) == 0).sum())
-    return Accuracy(len(delta), len(means), ties, pooled, mean_of_users)
+    return Accuracy(len(delta), len(means), _ties(delta), pooled, mean_of_users)
+
+
+def graded_accuracy(
+    delta: npt.NDArray[np.floating],
+    winner: npt.NDArray[np.integer],
+    loser: npt.NDArray[np.integer],
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+) -> Accuracy:
+    """As `pairwise_accuracy`, for pairs of graded pictures, which have no users.
+
+    `winner` and `loser` [n] number the pictures; the intervals are over pictures and the mean of
+    users is the pooled accuracy. Raises ValueError where there is no pair.
+    """
+    if len(delta) == 0:
+        raise ValueError("no pair to measure accuracy on")
+    pooled = bootstrap_pictures(pairwise_correct(delta), winner, loser, draws=draws, seed=seed)
+    return Accuracy(len(delta), 0, _ties(delta), pooled, pooled)
+
+
+def _ties(delta: npt.NDArray[np.floating]) -> int:
+    return int((np.nan_to_num(np.asarray(delta, dtype=np.float64)) == 0).sum())

@@ -46,6 +46,33 @@ def bootstrap_users(
     return _interval(pooled, pooled_draws), _interval(mean, mean_draws)
 
 
+def bootstrap_pictures(
+    correct: npt.NDArray[np.float64],
+    winner: npt.NDArray[np.integer],
+    loser: npt.NDArray[np.integer],
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Interval of the mean of `correct` [n] over pairs of graded pictures, which have no users.
+
+    Pictures are drawn with replacement; a pair counts as often as its two pictures were drawn
+    together, so pairs that share a picture are not taken for independent.
+    """
+    pictures, index = np.unique(np.concatenate([winner, loser]), return_inverse=True)
+    first, second = index[: len(winner)], index[len(winner) :]
+    rng = np.random.default_rng(seed)
+    means = []
+    for _ in range(draws):
+        drawn = np.bincount(
+            rng.integers(len(pictures), size=len(pictures)), minlength=len(pictures)
+        )
+        weight = drawn[first] * drawn[second]
+        if weight.any():
+            means.append(float(np.average(correct, weights=weight)))
+    return _interval(float(correct.mean()), np.array(means))
+
+
 def standard_error(values: npt.NDArray[np.float64]) -> float:
     """Standard error of the mean of one value a user, shape [u]; infinite for a single user."""
     if len(values) < 2:

@@ -39,7 +39,8 @@ def _priority(edges: Edges, posts: Eligible, matching: Matching) -> Floats | Int
         doubt: Floats = posts.s[loser] - posts.s[winner]
         return doubt
     if matching == "closest-in-time":
-        return np.abs(posts.time[loser] - posts.time[winner])
+        apart: Ints = np.abs(posts.time[loser] - posts.time[winner])
+        return apart
     return _mix(posts.hash[winner] ^ _mix(posts.hash[loser]))
 
 

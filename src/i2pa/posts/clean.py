@@ -150,7 +150,7 @@ def _time(name: str, kind: str) -> tuple[str, str]:
     text = _text(f"{name}::BIGINT" if kind == "float" else name)
     micros = (
         f"CASE WHEN regexp_full_match({text}, '[0-9]{{9,10}}(\\.[0-9]+)?') "
-        f"THEN ({text}::DECIMAL(18, 6) * 1000000)::BIGINT "
+        f"THEN round({text}::DOUBLE * 1000000)::BIGINT "
         f"WHEN regexp_full_match({text}, '[0-9]{{12,13}}') THEN {text}::BIGINT * 1000 "
         f"WHEN regexp_full_match({text}, '[0-9]{{15,16}}') THEN {text}::BIGINT "
         f"ELSE epoch_us(try_cast({text} AS TIMESTAMPTZ)) END"

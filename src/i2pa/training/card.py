@@ -14,8 +14,8 @@ def model_card(model: TrainedModel, sha256: str) -> str:
     lines = [
         f"# {metadata.tag}",
         "",
-        f"- Learnt from {model.pairs:,} pairs of {model.users:,} users "
-        f"({model.pairs_without_picture:,} more had no readable picture).",
+        f"- Learnt from {model.learnt_from}; {model.pairs_without_picture:,} more pairs had no "
+        "readable picture.",
         f"- Recipe {model.recipe.name}: {model.recipe.backbone}, {model.recipe.transform}, "
         f"ℓ2 {model.l2:g} (least out-of-fold log loss).",
         f"- SHA-256 {sha256}",
@@ -23,8 +23,8 @@ def model_card(model: TrainedModel, sha256: str) -> str:
         "",
         "## Pairwise accuracy",
         "",
-        "With 95 % intervals from 2,000 bootstrap draws over users. On none of these pairs, or "
-        "pairs of their users, was the model that scored them trained.",
+        "With 95 % intervals from 2,000 bootstrap draws over users (over pictures for graded sets, "
+        "users 0). No pair was scored by a model trained on its user or, if graded, its pictures.",
         "",
         *evaluation_table(model.evaluations),
         "",

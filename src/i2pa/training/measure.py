@@ -9,11 +9,11 @@ import pyarrow as pa
 
 from i2pa.errors import DataError
 from i2pa.metrics import baselines
-from i2pa.metrics.accuracy import Accuracy, pairwise_accuracy
+from i2pa.metrics.accuracy import Accuracy, graded_accuracy, pairwise_accuracy
 from i2pa.metrics.calibration import fit_temperature, log_loss
 from i2pa.metrics.reference import weighted_quantiles
 from i2pa.models.metadata import QUANTILES, Reference
-from i2pa.training.pairset import Floats, PairSet
+from i2pa.training.pairset import Floats, PairSet, is_graded
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,13 @@ def evaluate(
     """
     if not len(pairs):
         raise DataError(f"no pair of {label!r} has both pictures", remedy="check --images")
+    if is_graded(table):
+        return Evaluation(
+            pairs=label,
+            model=graded_accuracy(model_delta, pairs.winner, pairs.loser),
+            later_wins=None,
+            properties=graded_accuracy(plain_delta, pairs.winner, pairs.loser),
+        )
     later = baselines.later_wins(table["winner_time"].to_numpy(), table["loser_time"].to_numpy())
     return Evaluation(
         pairs=label,

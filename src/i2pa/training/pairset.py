@@ -47,12 +47,13 @@ class PairSet:
         )
 
     def evenly(self) -> PairSet:
-        """The same pairs, weighted so that every user counts alike and all weights sum to 1."""
-        users, index = np.unique(self.user, return_inverse=True)
-        totals = np.bincount(index, self.weight)
-        return PairSet(
-            self.winner, self.loser, self.user, self.weight / totals[index] / len(users), self.p
-        )
+        """The same pairs, weighted so that users count alike, however many pairs each has.
+
+        A user whose pairs all have weight k counts k times. The weights sum to 1.
+        """
+        _, index, counts = np.unique(self.user, return_inverse=True, return_counts=True)
+        weight = self.weight / counts[index]
+        return PairSet(self.winner, self.loser, self.user, weight / weight.sum(), self.p)
 
     def delta(self, scores: Floats) -> Floats:
         """Winner's score minus loser's, [n], from the scores of all feature rows."""

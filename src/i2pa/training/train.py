@@ -42,8 +42,7 @@ class TrainedModel:
     grid: tuple[CrossValidation, ...]
     evaluations: tuple[Evaluation, ...]
     calibration: Calibration
-    pairs: int
-    users: int
+    learnt_from: str
     pairs_without_picture: int
     unreadable: tuple[Unreadable, ...]
 
@@ -85,7 +84,8 @@ def train(
     if not len(used):
         raise DataError("no pair has both pictures", remedy="check --images")
 
-    split_into_folds = folds_by_picture if is_graded(learn) else folds_by_user
+    graded = is_graded(learn)
+    split_into_folds = folds_by_picture if graded else folds_by_user
     folds = list(split_into_folds(used, recipe.folds, recipe.seed))
     l2_values = recipe.l2_grid if recipe.l2 is None else (recipe.l2,)
     grid = tuple(cross_validate(features.embeddings, used, folds, l2) for l2 in l2_values)
@@ -124,7 +124,9 @@ def train(
         ordinary, _ = pair_set(calibrate_on, features.row)
         calibration = calibrate(ordinary.delta(scores), ordinary)
         quantiles = reference(scores, ordinary, "never trained on")
-    users = len(np.unique(used.user))
+    pictures = len(np.union1d(used.winner, used.loser))
+    whose = "graded pictures" if graded else f"pictures of {len(np.unique(used.user)):,} users"
+    learnt_from = f"{len(used):,} pairs of {pictures:,} {whose}"
     return TrainedModel(
         head=head,
         recipe=recipe,
@@ -135,16 +137,14 @@ def train(
             reference=quantiles,
             link="logistic",
             temperature=calibration.temperature,
-            training=f"recipe {recipe.name}, {recipe.backbone}, l2 {best.l2:g}, "
-            f"{len(used):,} pairs of {users:,} users",
+            training=f"recipe {recipe.name}, {recipe.backbone}, l2 {best.l2:g}, {learnt_from}",
             licenses=backbone_spec(recipe.backbone).license,
         ),
         l2=best.l2,
         grid=grid,
         evaluations=tuple(evaluations),
         calibration=calibration,
-        pairs=len(used),
-        users=users,
+        learnt_from=learnt_from,
         pairs_without_picture=learn.num_rows - len(used),
         unreadable=features.unreadable,
     )

@@ -117,19 +117,20 @@ def open_json_lines(path: Path) -> Source:
     table = text.columns.append_column("row", text.rows)
     with duckdb.connect() as connection:
         connection.register("lines", table)
-        sound = "json_valid(line) AND json_type(line) = 'OBJECT'"
+        # CASE, because AND would hand broken lines to json_type as well.
+        sound = "CASE WHEN json_valid(line) THEN json_type(line) = 'OBJECT' ELSE false END"
         parsed = _arrow(
             connection,
-            f"SELECT row, CASE WHEN {sound} THEN line END AS line, "
-            f"CASE WHEN NOT coalesce({sound}, false) THEN left(line, 200) END AS wrong FROM lines",
+            f"SELECT row, {sound} AS sound, CASE WHEN {sound} THEN line END AS line, "
+            f"CASE WHEN NOT {sound} THEN left(line, 200) END AS wrong FROM lines",
         )
-        good = parsed.filter(pc.is_valid(parsed["line"]))
+        good = parsed.filter(parsed["sound"])
         connection.register("good", good)
         names = connection.execute(
             "SELECT name FROM (SELECT unnest(json_keys(line)) AS name, row FROM good) "
             "GROUP BY name ORDER BY min(row), name"
         ).fetchall()
-    bad = parsed.filter(pc.and_(pc.is_null(parsed["line"]), pc.true_unless_null(parsed["wrong"])))
+    bad = parsed.filter(pc.invert(parsed["sound"]))
     not_json = pa.table(
         [bad["row"], pa.repeat("is not a JSON object", len(bad)), bad["wrong"]], schema=BROKEN
     )

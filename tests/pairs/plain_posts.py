@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-import pytest
 
 from i2pa.posts.captions import caption_columns
 from i2pa.posts.schema import POSTS
@@ -36,8 +34,3 @@ def make_posts(*given: dict[str, Any]) -> pa.Table:
         ],
         schema=POSTS,
     )
-
-
-@pytest.fixture
-def posts_of() -> Callable[..., pa.Table]:
-    return make_posts

@@ -1,0 +1,200 @@
+"""Train the embedded default model, i2pa-lite2, from posts and graded pictures.
+
+Run: python scripts/train_default.py DATA -o run [--install]        (needs the extra [train])
+
+DATA holds `paper_fig6/levels.csv` (the 100 pictures of the paper's Fig. 6 with the level that the
+authors' model gave them), `instagram_public_figures/posts.csv` and `instagram_previews/posts.csv`
+(posts with likes), each with its folder of pictures.
+
+The baseline learns from the graded pictures alone and is judged on the posts, none of which it saw.
+Other mixes are judged by leaving out one user at a time. A mix replaces the baseline only where its
+gain in mean-of-users accuracy, on pairs up to 30 days apart, exceeds one standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from i2pa.errors import DataError
+from i2pa.images.transforms import transform_named
+from i2pa.metrics.accuracy import pairwise_correct
+from i2pa.metrics.intervals import standard_error
+from i2pa.models.export import save_model
+from i2pa.pairs import PAPER, SAME_USER_WIDE, build_pairs, pairs_from_levels, within_days
+from i2pa.posts import read_posts
+from i2pa.training import PROBE, train, write_run
+from i2pa.training.card import evaluation_table
+from i2pa.training.features import Features, image_features
+from i2pa.training.pairset import PairSet, images_of, pair_set
+from i2pa.training.probe import fit_head
+
+NAME, VERSION = "i2pa-lite2", 1
+EMBEDDED = Path(__file__).parents[1] / "src" / "i2pa" / "models" / "data"
+WINDOWS = (10, 30, 90)
+DECIDING = 30
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What a candidate learns from: each source's share of the loss, and its ℓ2."""
+
+    graded: float
+    posts: float
+    previews: float
+    l2: float
+
+    def __str__(self) -> str:
+        return (
+            f"graded {self.graded:.0%}, posts {self.posts:.0%}, previews {self.previews:.0%}, "
+            f"ℓ2 {self.l2:g}"
+        )
+
+
+CANDIDATES = (
+    *(Mix(1, 0, 0, l2) for l2 in (0.03, 0.1, 0.3, 1, 3, 10)),
+    *(Mix(1 - part, part, 0, l2) for part in (0.1, 0.3, 0.5, 1) for l2 in (0.3, 1, 3)),
+    *(Mix(1 - part, 0, part, l2) for part in (0.1, 0.3, 0.5) for l2 in (0.3, 1, 3)),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="run folder")
+    parser.add_argument("--install", action="store_true", help="make it the embedded default")
+    options = parser.parse_args()
+    data: Path = options.data
+    graded_set, figures, previews_set = (
+        data / name for name in ("paper_fig6", "instagram_public_figures", "instagram_previews")
+    )
+
+    graded = pairs_from_levels(graded_set / "levels.csv", name="paper-fig6")
+    posts = read_posts(figures / "posts.csv", platform="instagram").posts
+    preview_posts = read_posts(previews_set / "posts.csv", platform="instagram").posts
+    print("pairs under the paper's rules:")
+    for name, table in (("public figures", posts), ("previews", preview_posts)):
+        print(f"  {name}: {paper_pairs(table):,} of {table.num_rows:,} posts")
+    wide = {
+        window(days): build_pairs(posts, within_days(SAME_USER_WIDE, days)).pairs
+        for days in WINDOWS
+    }
+    ordinary = build_pairs(posts, replace(SAME_USER_WIDE, confidence=None)).pairs
+    previews = build_pairs(preview_posts, SAME_USER_WIDE).pairs
+
+    folders = [graded_set, figures, previews_set]
+    features = image_features(
+        [
+            image
+            for table in (graded, ordinary, previews, *wide.values())
+            for image in images_of(table)
+        ],
+        folders,
+        PROBE.backbone,
+        transform_named(PROBE.transform),
+        say_progress,
+    )
+    baseline = train(
+        graded,
+        folders,
+        validate_on=wide,
+        calibrate_on=ordinary,
+        name=NAME,
+        version=VERSION,
+    )
+    print("\n".join(evaluation_table(baseline.evaluations)))
+    print(f"ℓ2 {baseline.l2:g}, calibration {baseline.calibration}")
+    report_candidates(features, Mix(1, 0, 0, baseline.l2), graded, wide, previews)
+
+    file = write_run(baseline, options.output, {})
+    print(f"wrote {file.path}, sha256 {file.sha256}")
+    if options.install:
+        target = EMBEDDED / f"{NAME}-v{VERSION}.onnx"
+        save_model(file.data, target)
+        print(f"installed {target}")
+
+
+def say_progress(done: int, total: int) -> None:
+    if done % 320 == 0 or done == total:
+        print(f"  embedded {done:,} of {total:,} pictures", flush=True)
+
+
+def paper_pairs(posts: pa.Table) -> int:
+    try:
+        return build_pairs(posts, PAPER).pairs.num_rows
+    except DataError:
+        return 0
+
+
+def report_candidates(
+    features: Features,
+    baseline: Mix,
+    graded: pa.Table,
+    wide: dict[str, pa.Table],
+    previews: pa.Table,
+) -> None:
+    """Print each candidate's mean-of-users accuracy and its gain over the baseline ± 1 s.e."""
+    sources = {
+        "graded": pair_set(graded, features.row)[0],
+        "posts": pair_set(wide[window(DECIDING)], features.row)[0],
+        "previews": pair_set(previews, features.row)[0],
+    }
+    tested = {name: pair_set(table, features.row)[0] for name, table in wide.items()}
+    standard = user_accuracies(features, baseline, sources, tested)
+    print(f"| learnt from | {' | '.join(wide)} |\n|---|{'---|' * len(wide)}")
+    for mix in CANDIDATES:
+        found = user_accuracies(features, mix, sources, tested)
+        cells = []
+        for name in wide:
+            gain = found[name] - standard[name]
+            error = standard_error(gain)
+            mark = " **replaces**" if name == window(DECIDING) and gain.mean() > error else ""
+            cells.append(f"{found[name].mean():.3f} ({gain.mean():+.3f} ± {error:.3f}){mark}")
+        print(f"| {mix} | {' | '.join(cells)} |", flush=True)
+
+
+def user_accuracies(
+    features: Features, mix: Mix, sources: dict[str, PairSet], tested: dict[str, PairSet]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Accuracy of each user under a head that never saw that user, by list of tested pairs."""
+    result: dict[str, list[float]] = {name: [] for name in tested}
+    shares = {"graded": mix.graded, "posts": mix.posts, "previews": mix.previews}
+    everyone = np.unique(np.concatenate([pairs.user for pairs in tested.values()]))
+    scores = None
+    for user in everyone:
+        # Without posts in the mix the head is the same for every user.
+        if scores is None or mix.posts:
+            parts = []
+            for name, share in shares.items():
+                part = sources[name].at(np.flatnonzero(sources[name].user != user)).evenly()
+                parts.append(replace(part, weight=part.weight * share))
+            used = joined([part for part in parts if part.weight.sum() > 0])
+            scores = fit_head(features.embeddings, used, mix.l2).score(features.embeddings)
+        for name, pairs in tested.items():
+            own = pairs.at(np.flatnonzero(pairs.user == user))
+            if len(own):
+                result[name].append(float(pairwise_correct(own.delta(scores)).mean()))
+    return {name: np.array(values) for name, values in result.items()}
+
+
+def joined(parts: list[PairSet]) -> PairSet:
+    return PairSet(
+        *(
+            np.concatenate([getattr(part, field.name) for part in parts])
+            for field in dataclasses.fields(PairSet)
+        )
+    )
+
+
+def window(days: int) -> str:
+    return f"within {days} days"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""The commands posts, pairs and split, as a shell sees them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from i2pa.cli.app import main
+from i2pa.pairs import read_pairs
+from i2pa.posts import load_posts
+
+HEADER = "id,username,taken_at,crawled_at,like_total,text"
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    """Four users of three posts each; the likes have an unusual name."""
+    rows = [
+        f"p{user}{i},u{user},2019-06-0{i + 1}T10:00:00Z,2019-09-01T00:00:00Z,{100 * 3**i},hello"
+        for user in range(4)
+        for i in range(3)
+    ]
+    path = tmp_path / "export.csv"
+    path.write_text("\n".join([HEADER, *rows, ""]))
+    return path
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stopped:
+        main([str(argument) for argument in arguments])
+    said = capsys.readouterr()
+    code = stopped.value.code
+    assert isinstance(code, int)
+    return code, said.out, said.err
+
+
+def run_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    code, out, err = run(capsys, *arguments, "--json")
+    assert (code, err) == (0, "")
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+def test_from_export_to_split(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    posts, pairs, parts = (tmp_path / f"{name}.parquet" for name in ("posts", "pairs", "split"))
+    said = run_json(capsys, "posts", export, "-o", posts, "--map", "likes=like_total")
+    assert (said["schema"], said["read"], said["kept"]) == ("i2pa.posts/1", 12, 12)
+    assert load_posts(posts)["likes"].to_pylist()[:3] == [100, 300, 900]
+    said = run_json(capsys, "pairs", posts, "-o", pairs, "--seed", 3)
+    assert (said["schema"], said["pairs"], said["seed"]) == ("i2pa.pairs/1", 4, 3)
+    assert said["rules"]["sigma"] == 0.3
+    assert said["funnel"][-1]["after"] == 4
+    assert said["table_1"][0] == {"attribute": "pairs", "value": 4, "paper": 2.5e6}
+    said = run_json(capsys, "split", pairs, "-o", parts, "--fractions", ".5,.25,.25")
+    assert (said["schema"], said["users_shared"], said["images_shared"]) == ("i2pa.split/1", 0, 0)
+    assert [part["users"] for part in said["parts"]] == [2, 1, 1]
+    assert read_pairs(parts)["split"].null_count == 0
+    leftovers = [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert leftovers == []
+
+
+def test_tables_for_people(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    posts, pairs = tmp_path / "posts.parquet", tmp_path / "pairs.parquet"
+    code, out, _ = run(capsys, "posts", export, "-o", posts, "--map", "likes=like_total")
+    assert code == 0
+    assert "posts kept" in out
+    _, out, _ = run(capsys, "pairs", posts, "-o", pairs)
+    assert "one image, one pair" in out
+    assert "Table 1" in out
+    _, out, _ = run(capsys, "split", pairs, "-o", tmp_path / "split.parquet")
+    assert "in more than one part: 0 users, 0 images" in out
+
+
+def test_every_rule_is_an_option(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    posts, pairs = tmp_path / "posts.parquet", tmp_path / "pairs.parquet"
+    run_json(capsys, "posts", export, "-o", posts, "--map", "likes=like_total")
+    rules = run_json(
+        *(capsys, "pairs", posts, "-o", pairs, "--sigma", 0.2, "--confidence", 0.9),
+        *("--min-age-days", 7, "--days", 5, "--max-caption-words", 3, "--min-likes", 10),
+        *("--without", "same-user", "--without", "hashtags", "--matching", "most-certain"),
+    )["rules"]
+    assert (rules["sigma"], rules["confidence"], rules["min_age_days"]) == (0.2, 0.9, 7)
+    assert (rules["dates_closer_than"], rules["max_caption_words"], rules["min_likes"]) == (
+        5,
+        3,
+        10,
+    )
+    assert (rules["same_user"], rules["same_hashtags"], rules["same_mentions"]) == (0, 0, 1)
+    wide = ("pairs", posts, "-o", pairs, "--rules", "same-user-wide", "--days", 10)
+    said = run_json(capsys, *wide)
+    assert (said["pairs"], said["rules"]["window_hours"]) == (12, 240)
+    hours = run_json(capsys, "pairs", posts, "-o", pairs, "--window-hours", 24)["rules"]
+    assert (hours["window_hours"], hours["dates_closer_than"]) == (24, None)
+
+
+def test_broken_rows_are_written_down_and_said_loudly(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export.write_text(export.read_text() + "bad,u,2019-06-01,,many,\n")
+    posts = tmp_path / "posts.parquet"
+    command = ("posts", export, "-o", posts, "--map", "likes=like_total")
+    code, _, err = run(capsys, *command)
+    rejects = tmp_path / "posts.parquet.rejects.csv"
+    assert code == 0
+    assert "WARNING: 7.7% of the rows were left out" in err
+    assert "likes is not a whole number (1)" in err
+    assert rejects.read_text().splitlines()[1].split(",")[1:3] == [
+        "14",
+        '"likes is not a whole number"',
+    ]
+    export.write_text(export.read_text().replace("many", "5"))
+    assert run(capsys, *command)[0] == 0
+    assert not rejects.exists()
+
+
+def test_levels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graded = tmp_path / "levels.csv"
+    graded.write_text("image,level\na.jpg,1\nb.jpg,0\nc.jpg,0\n")
+    pairs = tmp_path / "pairs.parquet"
+    said = run_json(capsys, "pairs", graded, "--levels", "--name", "mine", "-o", pairs)
+    assert said["pairs"] == 2
+    assert read_pairs(pairs)["user_id"].to_pylist() == ["mine", "mine"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["posts", "none.csv", "-o", "x"], 2, "none.csv: no such file"),
+        (["posts", "export.csv", "-o", "x"], 1, "--map likes=like_total"),
+        (["posts", "export.csv", "-o", "no/where"], 2, "no: no such folder"),
+        (["posts", "export.csv", "-o", "x", "--map", "likes"], 2, "lacks '='"),
+        (["posts", "export.csv", "-o", "x", "--downloaded-at", "May"], 2, "no date or time"),
+        (["pairs", "export.csv", "-o", "x"], 1, "i2pa posts export.csv -o posts.parquet"),
+        (["pairs", "none.parquet", "-o", "x"], 2, "no such file"),
+        (["pairs", "posts.parquet", "-o", "x", "--rules", "mine"], 2, "paper, same-user-wide"),
+        (["pairs", "posts.parquet", "-o", "x", "--without", "luck"], 2, "no such rule"),
+        (["pairs", "posts.parquet", "-o", "x", "--sigma", "0"], 2, "sigma is 0"),
+        (["pairs", "posts.parquet", "-o", "x", "--measure", "views"], 1, "'views known"),
+        (["split", "posts.parquet", "-o", "x"], 1, "not a pairs.parquet"),
+        (["split", "posts.parquet", "-o", "x", "--fractions", "most"], 2, "not three numbers"),
+    ],
+)
+def test_wrong_input_is_one_line_and_leaves_nothing(
+    export: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    message: str,
+) -> None:
+    monkeypatch.chdir(export.parent)
+    run(capsys, "posts", "export.csv", "-o", "posts.parquet", "--map", "likes=like_total")
+    before = sorted(export.parent.iterdir())
+    got, out, err = run(capsys, *arguments)
+    assert (got, out) == (code, "")
+    assert err.startswith("i2pa: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert sorted(export.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize("command", ["posts", "pairs", "split"])
+def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, command, "--help")
+    assert code == 0
+    assert f"Example: i2pa {command} " in " ".join(out.split())
+
+
+def test_starting_up_loads_no_tables() -> None:
+    check = "import sys, i2pa.cli; sys.exit('duckdb' in sys.modules or 'pyarrow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_without_the_extra_a_line_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("i2pa.cli.data.importlib.util.find_spec", lambda _: None)
+    code, _, err = run(capsys, "posts", "a.csv", "-o", tmp_path / "x")
+    assert code == 2
+    assert "pip install 'i2pa[data]'" in err

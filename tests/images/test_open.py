@@ -1,0 +1,253 @@
+import io
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from i2pa.errors import ImageError
+from i2pa.images.open import Limits, decode, read_bytes
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+def encoded(image, kind, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def corner_colours(image):
+    """Colours near the four corners, clockwise from the top left."""
+    w, h = image.size
+    at = ((2, 2), (w - 3, 2), (w - 3, h - 3), (2, h - 3))
+    return [image.getpixel(xy) for xy in at]
+
+
+def near(colour, wanted, tolerance=40):
+    return max(abs(a - b) for a, b in zip(colour, wanted, strict=True)) <= tolerance
+
+
+@pytest.fixture
+def quarters():
+    """Red, green, blue and white quarters, clockwise from the top left; wider than high."""
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[:20, :30], pixels[:20, 30:] = RED, GREEN
+    pixels[20:, 30:], pixels[20:, :30] = BLUE, WHITE
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("JPEG", {"quality": 95, "subsampling": 0}),
+        ("JPEG", {"quality": 95, "progressive": True}),
+        ("PNG", {}),
+        ("WEBP", {"lossless": True}),
+        ("GIF", {}),
+        ("BMP", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+    ],
+)
+def test_every_format_gives_the_same_upright_picture(quarters, kind, options):
+    image = decode(encoded(quarters, kind, **options))
+    assert (image.mode, image.size) == ("RGB", (60, 40))
+    for got, wanted in zip(corner_colours(image), (RED, GREEN, BLUE, WHITE), strict=True):
+        assert near(got, wanted)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_undone(quarters, orientation):
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = quarters.transpose(undo[orientation]) if orientation in undo else quarters
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = decode(encoded(stored, "JPEG", quality=95, subsampling=0, exif=exif))
+    assert image.size == (60, 40)
+    assert all(
+        near(got, wanted)
+        for got, wanted in zip(corner_colours(image), (RED, GREEN, BLUE, WHITE), strict=True)
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_a_damaged_exif_block_does_not_cost_the_picture(quarters):
+    data = encoded(quarters, "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff garbage")
+    assert decode(data).size == (60, 40)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "CMYK", "1", "I;16"])
+def test_every_mode_becomes_rgb(mode):
+    grey = Image.new("L", (20, 20), 128)
+    if mode == "I;16":
+        image = Image.fromarray(np.full((20, 20), 0x8080, np.uint16))
+    elif mode == "1":
+        image = Image.new("1", (20, 20), 1)
+    else:
+        image = grey.convert("LA") if mode == "LA" else grey.convert("RGB").convert(mode)
+    data = encoded(image, "TIFF" if mode == "CMYK" else "PNG")
+    wanted = WHITE if mode == "1" else (128, 128, 128)
+    rgb = decode(data)
+    assert rgb.mode == "RGB"
+    assert near(rgb.getpixel((10, 10)), wanted, 3)
+
+
+def test_cmyk_jpeg_keeps_its_colours():
+    image = Image.new("RGB", (32, 32), RED).convert("CMYK")
+    assert near(decode(encoded(image, "JPEG", quality=95)).getpixel((16, 16)), RED)
+
+
+def test_alpha_lies_on_white():
+    image = Image.new("RGBA", (10, 10), (255, 0, 0, 0))
+    image.paste((0, 0, 255, 255), (0, 0, 5, 10))
+    half = Image.new("RGBA", (10, 10), (0, 0, 0, 128))
+    assert decode(encoded(image, "PNG")).getpixel((8, 5)) == WHITE
+    assert decode(encoded(image, "PNG")).getpixel((2, 5)) == BLUE
+    assert near(decode(encoded(half, "PNG")).getpixel((5, 5)), (127, 127, 127), 1)
+
+
+def test_palette_colours(quarters):
+    image = decode(encoded(quarters.quantize(4), "PNG"))
+    assert near(image.getpixel((2, 2)), RED)
+
+
+def test_palette_transparency_lies_on_white():
+    image = Image.new("P", (10, 10), 0)
+    image.putpalette([0, 0, 0, 255, 0, 0])
+    data = encoded(image, "PNG", transparency=0)
+    assert decode(data).getpixel((5, 5)) == WHITE
+
+
+def test_first_frame_of_an_animation():
+    frames = [Image.new("RGB", (20, 20), colour) for colour in (RED, BLUE)]
+    for kind in ("GIF", "WEBP", "TIFF"):
+        data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+        assert near(decode(data).getpixel((10, 10)), RED)
+
+
+def swapped_primaries_profile():
+    """A minimal ICC profile of a display whose red and blue primaries are swapped."""
+
+    def fixed(*values):
+        return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+    def xyz(*values):
+        return b"XYZ \0\0\0\0" + fixed(*values)
+
+    tags = {
+        b"rXYZ": xyz(0.1431, 0.0606, 0.7141),
+        b"gXYZ": xyz(0.3851, 0.7169, 0.0971),
+        b"bXYZ": xyz(0.4361, 0.2225, 0.0139),
+        b"wtpt": xyz(0.9642, 1.0, 0.8249),
+        b"desc": b"desc\0\0\0\0" + struct.pack(">I", 8) + b"swapped\0" + bytes(79),
+        b"cprt": b"text\0\0\0\0CC0\0",
+    }
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(2.2 * 256)) + b"\0\0"
+    tags |= {b"rTRC": curve, b"gTRC": curve, b"bTRC": curve}
+    table, body, offset = b"", b"", 128 + 4 + 12 * len(tags)
+    for name, data in tags.items():
+        data += bytes(-len(data) % 4)
+        table += name + struct.pack(">II", offset + len(body), len(data))
+        body += data
+    header = bytearray(128)
+    header[4:8] = b"lcms"
+    header[8:12] = bytes([2, 0x40, 0, 0])
+    header[12:24] = b"mntrRGB XYZ "
+    header[36:40] = b"acsp"
+    header[68:80] = fixed(0.9642, 1.0, 0.8249)
+    whole = bytes(header) + struct.pack(">I", len(tags)) + table + body
+    return struct.pack(">I", len(whole)) + whole[4:]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_colour_profile_is_applied(mode):
+    image = Image.new(mode, (10, 10), (255, 0, 0, 255)[: len(mode)])
+    data = encoded(image, "PNG", icc_profile=swapped_primaries_profile())
+    assert near(decode(data).getpixel((5, 5)), BLUE, 60)
+
+
+def test_a_damaged_profile_is_ignored():
+    data = encoded(Image.new("RGB", (10, 10), RED), "PNG", icc_profile=b"no profile at all")
+    assert decode(data).getpixel((5, 5)) == RED
+
+
+def test_jpeg_decodes_at_a_reduced_scale_that_still_covers():
+    data = encoded(Image.new("RGB", (1080, 1350)), "JPEG")
+    assert decode(data, at_least=520).size == (540, 675)
+    assert decode(data, at_least=541).size == (1080, 1350)
+    assert decode(data).size == (1080, 1350)
+
+
+def png_of_size(width, height):
+    """A PNG's header for any size, with next to no pixel data: a decompression bomb."""
+
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(999)))
+
+
+@pytest.mark.parametrize("size", [(50_000, 50_000), (10_000, 9_000), (60_000, 10)])
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_huge_picture_is_refused_before_decoding(size):
+    with pytest.raises(ImageError, match="over the limit of 80 megapixels"):
+        decode(png_of_size(*size), where="bomb.png")
+
+
+def test_progressive_jpeg_has_the_smaller_limit():
+    image = Image.new("L", (400, 300))
+    limits = Limits(pixels=100_000, baseline_jpeg_pixels=200_000)
+    assert decode(encoded(image, "JPEG"), limits=limits).size == (400, 300)
+    with pytest.raises(ImageError, match="over the limit"):
+        decode(encoded(image, "JPEG", progressive=True), limits=limits)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "TIFF"])
+def test_truncated_files_are_named_as_damaged(kind):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise), kind)
+    with pytest.raises(ImageError) as caught:
+        decode(data[: len(data) * 2 // 3], where="half.file")
+    assert "half.file" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@given(
+    st.binary(max_size=300),
+    st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a"]),
+)
+def test_hostile_bytes_raise_nothing_but_image_error(data, magic):
+    try:
+        image = decode(magic + data)
+    except ImageError:
+        return
+    assert image.mode == "RGB"
+
+
+def test_reading_refuses_what_is_no_picture_file(tmp_path):
+    empty = tmp_path / "empty.jpg"
+    empty.touch()
+    pipe = tmp_path / "pipe.jpg"
+    os.mkfifo(pipe)
+    big = tmp_path / "big.jpg"
+    big.write_bytes(bytes(100))
+    for path, reason in ((empty, "empty"), (pipe, "not a file"), (tmp_path / "no.jpg", "No such")):
+        with pytest.raises(ImageError, match=reason):
+            read_bytes(path)
+    with pytest.raises(ImageError, match="over the limit"):
+        read_bytes(big, Limits(file_bytes=99))
