@@ -1,0 +1,216 @@
+import json
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from i2pa.cli import main
+from i2pa.errors import DataError, UserInputError
+from i2pa.images.transforms import transform_named
+from i2pa.models.cache import cache_folder
+from i2pa.pairs import pairs_from_levels
+from i2pa.pairs.schema import PAIRS, write_pairs
+from i2pa.scoring import load_model
+from i2pa.training import PROBE, train
+from i2pa.training.features import image_features
+
+pytestmark = pytest.mark.slow
+
+USERS, POSTS = 6, 6
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return ended.value.code
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory, examples):
+    """Six users' pictures: parts of photographs, and plain stripes, by turns."""
+    folder = tmp_path_factory.mktemp("album")
+    rng = np.random.default_rng(0)
+    photographs = [Image.open(path).convert("RGB") for path in sorted(examples.glob("*.*g"))]
+    for user in range(USERS):
+        for post in range(POSTS):
+            if post % 2:
+                stripes = np.zeros((120, 160, 3), np.uint8)
+                stripes[:: rng.integers(2, 9)] = rng.integers(0, 256, 3)
+                picture = Image.fromarray(stripes)
+            else:
+                source = photographs[rng.integers(len(photographs))]
+                left, top = (int(rng.integers(side // 3)) for side in source.size)
+                picture = source.crop(
+                    (left, top, left + source.width // 2, top + source.height // 2)
+                )
+            picture.save(folder / f"{user}-{post}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    """Photographs beat stripes for every user."""
+    rows = []
+    for user in range(USERS):
+        for winner in range(0, POSTS, 2):
+            for loser in range(1, POSTS, 2):
+                start = datetime(2020, 1, 1 + user, tzinfo=UTC)
+                rows.append(
+                    {
+                        "platform": "test",
+                        "user_id": f"u{user}",
+                        "winner_id": f"{user}-{winner}",
+                        "loser_id": f"{user}-{loser}",
+                        "winner_image": f"{user}-{winner}.png",
+                        "loser_image": f"{user}-{loser}.png",
+                        "winner_time": start + timedelta(hours=winner),
+                        "loser_time": start + timedelta(hours=loser),
+                        "winner_s": 6.0,
+                        "loser_s": 5.0,
+                        "delta_s": 1.0,
+                        "p": 0.99,
+                        "weight": 1.0,
+                        "split": None,
+                    }
+                )
+    return pa.Table.from_pylist(rows, schema=PAIRS)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("embeddings")
+
+
+@pytest.fixture(autouse=True)
+def shared_cache(monkeypatch, cache, private_cache):
+    monkeypatch.setenv("I2PA_CACHE", str(cache))
+
+
+def of_users(pairs, *users):
+    return pairs.filter(pa.array([user in users for user in pairs["user_id"].to_pylist()]))
+
+
+def test_a_visible_difference_is_learnt_across_users(pairs, album):
+    model = train(pairs, album)
+    (evaluation,) = model.evaluations
+    assert evaluation.model.mean_of_users.value > 0.95
+    assert evaluation.model.users == USERS
+    # Winners are posted at even hours, losers at odd ones: later wins in 3 of 9.
+    assert evaluation.later_wins.pooled.value == pytest.approx(3 / 9)
+    assert model.calibration.temperature > 0
+    assert "out-of-fold" in model.metadata.reference.name
+    assert model.metadata.reference.n == USERS * POSTS
+
+
+def test_split_validation_and_calibration_pairs_are_kept_apart(pairs, album):
+    part = ["test" if user == "u0" else "train" for user in pairs["user_id"].to_pylist()]
+    split = pairs.set_column(pairs.column_names.index("split"), "split", pa.array(part))
+    model = train(
+        split,
+        album,
+        validate_on={"others": of_users(pairs, "u0")},
+        calibrate_on=of_users(pairs, "u0"),
+    )
+    names = [evaluation.pairs for evaluation in model.evaluations]
+    assert names == ["cross-validation", "test", "others"]
+    assert model.evaluations[1].model.users == 1
+    assert model.metadata.reference.n == POSTS
+    with pytest.raises(DataError, match="1 users are both in"):
+        train(pairs, album, validate_on={"same": of_users(pairs, "u3")})
+
+
+def test_pairs_without_pictures_are_left_out_and_counted(pairs, album):
+    images = pairs["loser_image"].to_pylist()
+    images[0], images[1] = None, "gone.png"
+    broken = pairs.set_column(
+        pairs.column_names.index("loser_image"), "loser_image", pa.array(images)
+    )
+    model = train(broken, album)
+    assert model.pairs_without_picture == 2
+    assert [(u.image, u.reason) for u in model.unreadable] == [("gone.png", "no such file")]
+
+
+def test_one_user_and_missing_folders_are_named(pairs, album, tmp_path):
+    with pytest.raises(DataError, match="one user"):
+        train(of_users(pairs, "u1"), album)
+    with pytest.raises(UserInputError, match="no such folder"):
+        train(pairs, tmp_path / "nowhere")
+    with pytest.raises(DataError, match="none of the pictures"):
+        train(pairs, tmp_path)
+
+
+def test_graded_pictures_train_without_users(album, tmp_path):
+    names = sorted(path.name for path in album.glob("*.png"))
+    levels = [5 if int(name[2]) % 2 == 0 else 1 for name in names]
+    graded = pairs_from_levels(pa.table({"image": names, "level": levels}), "stars")
+    model = train(graded, album)
+    (evaluation,) = model.evaluations
+    assert evaluation.model.users == 0
+    assert evaluation.model.pooled.value > 0.95
+    assert evaluation.later_wins is None
+    assert "graded pictures" in model.learnt_from
+
+
+def test_features_come_from_the_cache_the_second_time(album):
+    transform = transform_named(PROBE.transform)
+    images = sorted(path.name for path in album.glob("*.png"))
+    computed = []
+    first = image_features(images, [album], PROBE.backbone, transform)
+    again = image_features(
+        images, [album], PROBE.backbone, transform, lambda done, total: computed.append(done)
+    )
+    assert computed == []
+    assert (first.embeddings == again.embeddings).all()
+    assert (first.properties == again.properties).all()
+    copy = {path.name: path for path in cache_folder().rglob("vectors-*")}
+    assert copy["vectors-1280.float16"].stat().st_size == 2 * 1280 * len(images)
+
+
+def test_from_posts_to_a_ranked_folder_by_commands_alone(pairs, album, tmp_path, capsys):
+    write_pairs(pairs, tmp_path / "pairs.parquet")
+    out = tmp_path / "run"
+    assert run("train", tmp_path / "pairs.parquet", "--images", album, "-o", out) == 0
+    printed = capsys.readouterr().out
+    assert "| cross-validation | model | 54 / 6 |" in printed
+    for name in ("model.onnx", "model.onnx.sha256", "model.safetensors", "card.md", "metrics.csv"):
+        assert (out / name).is_file()
+    record = json.loads((out / "run.json").read_text())
+    assert record["evaluations"][0]["model"]["pairs"] == 54
+    assert record["inputs"].keys() == {"pairs.parquet"}
+
+    exported = tmp_path / "other" / "mine.onnx"
+    assert run("export", out, "-o", exported, "--name", "mine", "--version", 7) == 0
+    scorer, again = load_model(out), load_model(exported)
+    assert again.model.tag == "mine@7"
+    photograph, stripes = album / "0-0.png", album / "0-1.png"
+    assert scorer.score_one(photograph).score > scorer.score_one(stripes).score
+    assert scorer.score_one(photograph).score == pytest.approx(again.score_one(photograph).score)
+
+    capsys.readouterr()
+    assert run("rank", album, "--model", out, "--json") == 0
+    items = json.loads(capsys.readouterr().out)["items"]
+    best = {item["path"].rsplit("-", 1)[1] for item in items[: len(items) // 2]}
+    assert best == {"0.png", "2.png", "4.png"}
+
+
+def test_bad_commands_say_what_is_wrong(pairs, album, tmp_path, capsys):
+    write_pairs(pairs, tmp_path / "pairs.parquet")
+    (tmp_path / "text.parquet").write_text("likes")
+    out = tmp_path / "run"
+    good = tmp_path / "pairs.parquet"
+    cases = [
+        (("train", tmp_path / "no.parquet", "--images", album, "-o", out), 2, "no such file"),
+        (("train", tmp_path / "text.parquet", "--images", album, "-o", out), 1, "pairs.parquet"),
+        (("train", good, "--images", album, "-o", out, "--recipe", "magic"), 2, "probe"),
+        (("train", good, "--images", album, "-o", out, "--transform", "x"), 1, "squash260@1"),
+        (("export", tmp_path, "-o", tmp_path / "m.onnx"), 1, "run i2pa train first"),
+        (("export", tmp_path, "-o", tmp_path / "m.bin"), 2, ".onnx"),
+    ]
+    for arguments, code, message in cases:
+        assert run(*arguments) == code
+        err = capsys.readouterr().err
+        assert message in err
+        assert len(err.splitlines()) == 1
+    assert not out.exists()
