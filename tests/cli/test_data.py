@@ -138,7 +138,6 @@ def test_levels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["posts", "none.csv", "-o", "x"], 2, "none.csv: no such file"),
         (["posts", "export.csv", "-o", "x"], 1, "--map likes=like_total"),
-        (["posts", "export.csv", "-o", "no/where"], 2, "no: no such folder"),
         (["posts", "export.csv", "-o", "x", "--map", "likes"], 2, "lacks '='"),
         (["posts", "export.csv", "-o", "x", "--downloaded-at", "May"], 2, "no date or time"),
         (["pairs", "export.csv", "-o", "x"], 1, "i2pa posts export.csv -o posts.parquet"),

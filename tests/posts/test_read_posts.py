@@ -208,3 +208,18 @@ def test_posts_parquet_comes_back_as_written(tmp_path: Path) -> None:
 def test_real_exports_read_cleanly(shared_data: Path, folder: str, n: int) -> None:
     read = read_posts(shared_data / folder / "posts.csv")
     assert (read.posts.num_rows, read.rejects.num_rows, read.notes) == (n, 0, ())
+
+
+def test_an_open_quote_is_refused_before_it_swallows_the_rows_after_it(tmp_path):
+    path = tmp_path / "open.csv"
+    rows = ["post_id,user_id,uploaded_at,likes,caption"]
+    rows += [f"p{i},u,2020-01-01,5,fine {i}" for i in range(3)]
+    path.write_text("\n".join([*rows, 'p3,u,2020-01-01,5,"never closed', *rows[1:]]) + "\n")
+    with pytest.raises(DataError, match="row 5: a quote is never closed"):
+        read_posts(path)
+
+
+def test_a_quote_inside_a_bare_field_is_just_a_character(tmp_path):
+    path = tmp_path / "inch.csv"
+    path.write_text('post_id,user_id,uploaded_at,likes,caption\np,u,2020-01-01,5,a 5" screen\n')
+    assert read_posts(path).posts["caption"].to_pylist() == ['a 5" screen']

@@ -6,7 +6,6 @@ DuckDB and pyarrow are imported inside the commands: whoever only ranks pictures
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -16,8 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from i2pa.cli import output
 from i2pa.cli.app import app
 from i2pa.errors import MissingExtraError, UserInputError
+from i2pa.files import whole_file
 
 if TYPE_CHECKING:
     from i2pa.pairs import PairRules, PairsBuilt, PairsSplit
@@ -41,7 +42,7 @@ OFF: dict[str, dict[str, Any]] = {
     "one-image-one-pair": {"one_image_one_pair": False},
 }
 
-Output = Annotated[Path, typer.Option("-o", "--output", help="File to write (Parquet).")]
+OutFile = Annotated[Path, typer.Option("-o", "--output", help="File to write (Parquet).")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DownloadedAt = Annotated[
     str | None,
@@ -53,7 +54,7 @@ Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 @app.command()
 def posts(
     inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help="Exports of posts.")],
-    output: Output,
+    out: OutFile,
     file_format: Annotated[
         str | None, typer.Option("--format", help="csv, tsv, jsonl or parquet; told if not given.")
     ] = None,
@@ -74,7 +75,7 @@ def posts(
     _need_data("i2pa posts")
     from i2pa.posts import read_posts, write_posts
 
-    _check_output(output)
+    _check_output(out)
     read = read_posts(
         cast("list[str | os.PathLike[str]]", inputs),
         file_format,
@@ -82,12 +83,12 @@ def posts(
         platform,
         _parse_time(downloaded_at),
     )
-    rejects = output.with_name(output.name + ".rejects.csv")
+    rejects = out.with_name(out.name + ".rejects.csv")
     _write_rejects(read, rejects)
-    write_posts(read.posts, output)
+    write_posts(read.posts, out)
     if read.rejected_share > LOUD_SHARE:
         worst = read.reasons[0]
-        _warn(
+        output.warn(
             f"WARNING: {read.rejected_share:.1%} of the rows were left out, most of them because "
             f"{worst.what} ({worst.n:,}); see {rejects}"
         )
@@ -95,7 +96,7 @@ def posts(
         counts = {"read": read.read, "kept": len(read.posts), "rejected": len(read.rejects)}
         _print_json(
             "posts",
-            output=str(output),
+            output=str(out),
             **counts,
             reasons=[asdict(reason) for reason in read.reasons],
             notes=[asdict(note) for note in read.notes],
@@ -105,7 +106,7 @@ def posts(
     rows = [("rows read", read.read), ("posts kept", read.posts.num_rows)]
     rows += [(f"left out: {reason.what}", reason.n) for reason in read.reasons]
     rows += [(f"note: {note.what}", note.n) for note in read.notes]
-    _print_table(str(output), ("", "rows"), [(name, f"{n:,}") for name, n in rows])
+    _print_table(str(out), ("", "rows"), [(name, f"{n:,}") for name, n in rows])
 
 
 @app.command()
@@ -113,7 +114,7 @@ def pairs(
     source: Annotated[
         Path, typer.Argument(metavar="POSTS", help="posts.parquet, or with --levels a CSV.")
     ],
-    output: Output,
+    out: OutFile,
     rules: Annotated[str, typer.Option(help="paper or same-user-wide.")] = "paper",
     days: Annotated[
         int | None,
@@ -164,14 +165,14 @@ def pairs(
     from i2pa.pairs import build_pairs, pairs_from_levels, write_pairs
     from i2pa.posts import load_posts
 
-    _check_output(output)
+    _check_output(out)
     if levels:
         graded = pairs_from_levels(source, name)
-        write_pairs(graded, output)
+        write_pairs(graded, out)
         if as_json:
-            _print_json("pairs", output=str(output), pairs=graded.num_rows, name=name)
+            _print_json("pairs", output=str(out), pairs=graded.num_rows, name=name)
         else:
-            typer.echo(f"{output}: {graded.num_rows:,} pairs across levels")
+            print(f"{out}: {graded.num_rows:,} pairs across levels")
         return
     numbers = {
         "sigma": sigma,
@@ -192,14 +193,14 @@ def pairs(
         memory_limit=memory_limit,
         threads=threads,
     )
-    write_pairs(built.pairs, output)
-    _show_pairs(built, chosen, output, as_json)
+    write_pairs(built.pairs, out)
+    _show_pairs(built, chosen, out, as_json)
 
 
 @app.command()
 def split(
     source: Annotated[Path, typer.Argument(metavar="PAIRS", help="pairs.parquet")],
-    output: Output,
+    out: OutFile,
     fractions: Annotated[str, typer.Option(help="Of pairs, to train, val and test.")] = ".8,.1,.1",
     seed: Seed = 0,
     as_json: JsonFlag = False,
@@ -211,7 +212,7 @@ def split(
     _need_data("i2pa split")
     from i2pa.pairs import read_pairs, split_pairs, write_pairs
 
-    _check_output(output)
+    _check_output(out)
     try:
         shares = [float(share) for share in fractions.split(",")]
     except ValueError as error:
@@ -219,8 +220,8 @@ def split(
             f"--fractions {fractions} is not three numbers", remedy="for example .8,.1,.1"
         ) from error
     done = split_pairs(read_pairs(source), "user", shares, seed)
-    write_pairs(done.pairs, output)
-    _show_split(done, output, as_json)
+    write_pairs(done.pairs, out)
+    _show_split(done, out, as_json)
 
 
 def _need_data(job: str) -> None:
@@ -228,12 +229,10 @@ def _need_data(job: str) -> None:
         raise MissingExtraError(job, "data")
 
 
-def _check_output(output: Path) -> None:
+def _check_output(out: Path) -> None:
     """Refuse an impossible output before the work, not after it."""
-    if not output.parent.is_dir():
-        raise UserInputError("no such folder", where=str(output.parent))
-    if output.is_dir():
-        raise UserInputError("is a folder; name a file to write", where=str(output))
+    if out.is_dir():
+        raise UserInputError("is a folder", where=str(out), remedy="name a file to write")
 
 
 def _parse_map(items: Sequence[str]) -> dict[str, str]:
@@ -282,7 +281,7 @@ def _choose_rules(
     return rules
 
 
-def _show_pairs(built: PairsBuilt, rules: PairRules, output: Path, as_json: bool) -> None:
+def _show_pairs(built: PairsBuilt, rules: PairRules, out: Path, as_json: bool) -> None:
     from i2pa.pairs.schema import metadata
     from i2pa.pairs.summary import table_1
 
@@ -291,7 +290,7 @@ def _show_pairs(built: PairsBuilt, rules: PairRules, output: Path, as_json: bool
     if as_json:
         _print_json(
             "pairs",
-            output=str(output),
+            output=str(out),
             pairs=built.pairs.num_rows,
             rules=asdict(rules),
             **{key: facts[key] for key in ("rules_sha256", "matching", "posts_hash")},
@@ -302,7 +301,7 @@ def _show_pairs(built: PairsBuilt, rules: PairRules, output: Path, as_json: bool
         )
         return
     _print_table(
-        f"{output}: what each rule leaves",
+        f"{out}: what each rule leaves",
         ("rule", "of", "in", "removed", "left"),
         [
             (step.rule, step.unit, f"{step.before:,}", f"{step.removed:,}", f"{step.after:,}")
@@ -310,7 +309,7 @@ def _show_pairs(built: PairsBuilt, rules: PairRules, output: Path, as_json: bool
         ],
     )
     if built.windows_cut:
-        typer.echo(
+        print(
             f"{built.windows_cut:,} posts had more than {facts['candidates']} later posts in their "
             "window and looked at a seeded choice of them (--candidates)"
         )
@@ -321,22 +320,22 @@ def _show_pairs(built: PairsBuilt, rules: PairRules, output: Path, as_json: bool
     )
 
 
-def _show_split(done: PairsSplit, output: Path, as_json: bool) -> None:
+def _show_split(done: PairsSplit, out: Path, as_json: bool) -> None:
     if as_json:
         _print_json(
             "split",
-            output=str(output),
+            output=str(out),
             parts=[asdict(part) for part in done.parts],
             users_shared=done.users_shared,
             images_shared=done.images_shared,
         )
         return
     _print_table(
-        str(output),
+        str(out),
         ("part", "pairs", "users", "images"),
         [(p.name, f"{p.pairs:,}", f"{p.users:,}", f"{p.images:,}") for p in done.parts],
     )
-    typer.echo(f"in more than one part: {done.users_shared:,} users, {done.images_shared:,} images")
+    print(f"in more than one part: {done.users_shared:,} users, {done.images_shared:,} images")
 
 
 def _write_rejects(read: PostsRead, path: Path) -> None:
@@ -346,30 +345,16 @@ def _write_rejects(read: PostsRead, path: Path) -> None:
         return
     from pyarrow import csv
 
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole_file(path) as aside:
         csv.write_csv(read.rejects, aside)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def _warn(text: str) -> None:
-    typer.echo(text, err=True)
 
 
 def _print_json(kind: str, **fields: object) -> None:
-    typer.echo(json.dumps({"schema": f"i2pa.{kind}/1", **fields}, ensure_ascii=False))
+    print(output.as_json(f"i2pa.{kind}/1", fields))
 
 
 def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=Text(title), title_justify="left")
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left")
+    table = output.table(title, *columns, numbers=columns[1:])
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+        table.add_row(*(output.printable(cell) for cell in row))
+    output.stdout().print(table)

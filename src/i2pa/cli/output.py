@@ -9,7 +9,7 @@ import io
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -46,7 +46,7 @@ def printable(name: str) -> Text:
 
 def table(title: str, *columns: str, numbers: Sequence[str] = ()) -> Table:
     """A table with right-aligned columns named in `numbers`."""
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    made = Table(title=printable(title), title_justify="left", box=None, pad_edge=False)
     for column in columns:
         numeric = column in numbers
         made.add_column(
@@ -56,8 +56,9 @@ def table(title: str, *columns: str, numbers: Sequence[str] = ()) -> Table:
 
 
 def as_json(schema: str, record: Any) -> str:
-    """One JSON object: the schema's name, then the fields of a dataclass."""
-    return json.dumps({"schema": schema, **dataclasses.asdict(record)}, indent=2)
+    """One JSON object: the schema's name, then the fields of a dataclass or mapping."""
+    fields = record if isinstance(record, Mapping) else dataclasses.asdict(record)
+    return json.dumps({"schema": schema, **fields}, indent=2)
 
 
 def as_csv(rows: Sequence[Any]) -> str:

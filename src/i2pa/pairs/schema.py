@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from i2pa.errors import DataError, UserInputError
+from i2pa.files import whole_file
 
 TIME = pa.timestamp("us", tz="UTC")
 
@@ -65,14 +66,9 @@ def rules_json(pairs: pa.Table) -> dict[str, object]:
 
 def write_pairs(pairs: pa.Table, path: str | os.PathLike[str]) -> None:
     """Write pairs as Parquet with their metadata; the file appears whole or not at all."""
-    whole = Path(path)
-    aside = whole.with_name(f".{whole.name}.{os.getpid()}.part")
     schema = PAIRS.with_metadata(pairs.schema.metadata)
-    try:
+    with whole_file(path) as aside:
         pq.write_table(pairs.select(PAIRS.names).cast(schema), aside, compression="zstd")
-        aside.replace(whole)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def read_pairs(path: str | os.PathLike[str]) -> pa.Table:

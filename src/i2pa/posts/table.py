@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from i2pa.errors import DataError, UserInputError
+from i2pa.files import whole_file
 from i2pa.posts.captions import caption_columns
 from i2pa.posts.clean import TYPED, Count, clean
 from i2pa.posts.columns import match_columns
@@ -146,13 +147,8 @@ def _most_frequent(reasons: pa.ChunkedArray) -> tuple[Count, ...]:
 
 def write_posts(posts: pa.Table, path: str | os.PathLike[str]) -> None:
     """Write a posts table as Parquet; the file appears whole or not at all."""
-    whole = Path(path)
-    aside = whole.with_name(f".{whole.name}.{os.getpid()}.part")
-    try:
+    with whole_file(path) as aside:
         pq.write_table(posts.cast(POSTS), aside, compression="zstd")
-        aside.replace(whole)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def load_posts(path: str | os.PathLike[str], columns: Sequence[str] | None = None) -> pa.Table:

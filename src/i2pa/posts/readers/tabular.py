@@ -47,6 +47,7 @@ def open_csv(path: Path, delimiter: str | None = None) -> Source:
 
 def _read_csv(path: Path, separator: str, names: Sequence[str], wanted: Sequence[str]) -> Raw:
     broken: list[tuple[int, str, str]] = []
+    _refuse_open_quote(path, separator)
 
     def skip(row: pa_csv.InvalidRow) -> str:
         reason = f"has {row.actual_columns} fields where the header has {row.expected_columns}"
@@ -77,6 +78,28 @@ def _read_csv(path: Path, separator: str, names: Sequence[str], wanted: Sequence
     numbers = np.arange(2, 2 + table.num_rows + len(broken))
     numbers = np.setdiff1d(numbers, [number for number, _, _ in broken], assume_unique=True)
     return _as_text(table, pa.array(numbers), broken)
+
+
+def _refuse_open_quote(path: Path, separator: str) -> None:
+    """Raise DataError where a quote is never closed: it would swallow every row after it."""
+    with path.open("rb") as file:
+        quotes = sum(block.count(b'"') for block in iter(lambda: file.read(_BLOCK_BYTES), b""))
+    if quotes % 2 == 0:
+        return
+    # Python's reader is slow, but tells an open quote from one in the middle of a bare field.
+    csv.field_size_limit(_BLOCK_BYTES)
+    row = 0
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as text:
+        try:
+            for _ in csv.reader(text, delimiter=separator, strict=True):
+                row += 1
+        except csv.Error as error:
+            if "end of data" in str(error) or "field larger" in str(error):
+                raise DataError(
+                    f"row {row + 1}: a quote is never closed, so all rows after it would be lost",
+                    where=str(path),
+                    remedy='close the quote, or write "" for a quote inside a quoted field',
+                ) from error
 
 
 def _as_text(table: pa.Table, rows: pa.Array, broken: list[tuple[int, str, str]]) -> Raw:
