@@ -4,7 +4,8 @@ Run: python scripts/train_default.py DATA -o run [--install]        (needs the e
 
 DATA holds `paper_fig6/levels.csv` (the 100 pictures of the paper's Fig. 6 with the level that the
 authors' model gave them), `instagram_public_figures/posts.csv` and `instagram_previews/posts.csv`
-(posts with likes), each with its folder of pictures.
+(posts with likes), and `youtube_thumbnails/posts.csv` (videos with views), each with its folder of
+pictures.
 
 The baseline learns from the graded pictures alone and is judged on the posts, none of which it saw.
 Other mixes are judged by leaving out one user at a time. A mix replaces the baseline only where its
@@ -15,6 +16,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,28 +42,35 @@ NAME, VERSION = "i2pa-lite2", 1
 EMBEDDED = Path(__file__).parents[1] / "src" / "i2pa" / "models" / "data"
 WINDOWS = (10, 30, 90)
 DECIDING = 30
+FOLDERS = {
+    "graded": "paper_fig6",
+    "posts": "instagram_public_figures",
+    "previews": "instagram_previews",
+    "thumbnails": "youtube_thumbnails",
+}
 
 
 @dataclass(frozen=True)
 class Mix:
     """What a candidate learns from: each source's share of the loss, and its ℓ2."""
 
-    graded: float
-    posts: float
-    previews: float
+    shares: Mapping[str, float]
     l2: float
 
     def __str__(self) -> str:
-        return (
-            f"graded {self.graded:.0%}, posts {self.posts:.0%}, previews {self.previews:.0%}, "
-            f"ℓ2 {self.l2:g}"
-        )
+        return ", ".join(f"{name} {share:.0%}" for name, share in self.shares.items())
 
 
+GRADED = {"graded": 1.0}
 CANDIDATES = (
-    *(Mix(1, 0, 0, l2) for l2 in (0.03, 0.1, 0.3, 1, 3, 10)),
-    *(Mix(1 - part, part, 0, l2) for part in (0.1, 0.3, 0.5, 1) for l2 in (0.3, 1, 3)),
-    *(Mix(1 - part, 0, part, l2) for part in (0.1, 0.3, 0.5) for l2 in (0.3, 1, 3)),
+    *(Mix(GRADED, l2) for l2 in (0.03, 0.1, 0.3, 1, 3, 10)),
+    *(
+        Mix({"graded": 1 - share, other: share}, l2)
+        for other in ("posts", "previews", "thumbnails")
+        for share in (0.1, 0.3, 0.5)
+        for l2 in (0.3, 1, 3)
+    ),
+    *(Mix({"posts": 1.0}, l2) for l2 in (0.3, 1, 3)),
 )
 
 
@@ -70,49 +80,58 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="run folder")
     parser.add_argument("--install", action="store_true", help="make it the embedded default")
     options = parser.parse_args()
-    data: Path = options.data
-    graded_set, figures, previews_set = (
-        data / name for name in ("paper_fig6", "instagram_public_figures", "instagram_previews")
-    )
+    folders = {name: options.data / folder for name, folder in FOLDERS.items()}
+    files = {
+        name: folder / ("levels.csv" if name == "graded" else "posts.csv")
+        for name, folder in folders.items()
+    }
 
-    graded = pairs_from_levels(graded_set / "levels.csv", name="paper-fig6")
-    posts = read_posts(figures / "posts.csv", platform="instagram").posts
-    preview_posts = read_posts(previews_set / "posts.csv", platform="instagram").posts
+    graded = pairs_from_levels(files["graded"], name="paper-fig6")
+    posts = read_posts(files["posts"], platform="instagram").posts
+    previews = read_posts(files["previews"], platform="instagram").posts
+    thumbnails = read_posts(files["thumbnails"], platform="youtube").posts
     print("pairs under the paper's rules:")
-    for name, table in (("public figures", posts), ("previews", preview_posts)):
-        print(f"  {name}: {paper_pairs(table):,} of {table.num_rows:,} posts")
+    print(f"  posts: {paper_pairs(posts):,} of {posts.num_rows:,} posts")
+    print(f"  previews: {paper_pairs(previews):,} of {previews.num_rows:,} posts")
     wide = {
         window(days): build_pairs(posts, within_days(SAME_USER_WIDE, days)).pairs
         for days in WINDOWS
     }
     ordinary = build_pairs(posts, replace(SAME_USER_WIDE, confidence=None)).pairs
-    previews = build_pairs(preview_posts, SAME_USER_WIDE).pairs
+    sources = {
+        "graded": graded,
+        "posts": wide[window(DECIDING)],
+        "previews": build_pairs(previews, SAME_USER_WIDE).pairs,
+        "thumbnails": build_pairs(thumbnails, replace(SAME_USER_WIDE, measure="views")).pairs,
+    }
 
-    folders = [graded_set, figures, previews_set]
     features = image_features(
-        [
-            image
-            for table in (graded, ordinary, previews, *wide.values())
-            for image in images_of(table)
-        ],
-        folders,
+        [i for table in (*sources.values(), *wide.values(), ordinary) for i in images_of(table)],
+        list(folders.values()),
         PROBE.backbone,
         transform_named(PROBE.transform),
         say_progress,
     )
     baseline = train(
         graded,
-        folders,
+        list(folders.values()),
         validate_on=wide,
         calibrate_on=ordinary,
         name=NAME,
         version=VERSION,
+        reference_users="public figures",
     )
     print("\n".join(evaluation_table(baseline.evaluations)))
     print(f"ℓ2 {baseline.l2:g}, calibration {baseline.calibration}")
-    report_candidates(features, Mix(1, 0, 0, baseline.l2), graded, wide, previews)
+    report_candidates(
+        features,
+        Mix(GRADED, baseline.l2),
+        {name: pair_set(table, features.row)[0] for name, table in sources.items()},
+        {name: pair_set(table, features.row)[0] for name, table in wide.items()},
+    )
 
-    file = write_run(baseline, options.output, {})
+    inputs = {f"{n}.csv": hashlib.sha256(f.read_bytes()).hexdigest() for n, f in files.items()}
+    file = write_run(baseline, options.output, inputs)
     print(f"wrote {file.path}, sha256 {file.sha256}")
     if options.install:
         target = EMBEDDED / f"{NAME}-v{VERSION}.onnx"
@@ -133,30 +152,20 @@ def paper_pairs(posts: pa.Table) -> int:
 
 
 def report_candidates(
-    features: Features,
-    baseline: Mix,
-    graded: pa.Table,
-    wide: dict[str, pa.Table],
-    previews: pa.Table,
+    features: Features, baseline: Mix, sources: dict[str, PairSet], wide: dict[str, PairSet]
 ) -> None:
     """Print each candidate's mean-of-users accuracy and its gain over the baseline ± 1 s.e."""
-    sources = {
-        "graded": pair_set(graded, features.row)[0],
-        "posts": pair_set(wide[window(DECIDING)], features.row)[0],
-        "previews": pair_set(previews, features.row)[0],
-    }
-    tested = {name: pair_set(table, features.row)[0] for name, table in wide.items()}
-    standard = user_accuracies(features, baseline, sources, tested)
-    print(f"| learnt from | {' | '.join(wide)} |\n|---|{'---|' * len(wide)}")
+    standard = user_accuracies(features, baseline, sources, wide)
+    print(f"| learnt from | ℓ2 | {' | '.join(wide)} |\n|---|---|{'---|' * len(wide)}")
     for mix in CANDIDATES:
-        found = user_accuracies(features, mix, sources, tested)
+        found = user_accuracies(features, mix, sources, wide)
         cells = []
         for name in wide:
             gain = found[name] - standard[name]
             error = standard_error(gain)
             mark = " **replaces**" if name == window(DECIDING) and gain.mean() > error else ""
             cells.append(f"{found[name].mean():.3f} ({gain.mean():+.3f} ± {error:.3f}){mark}")
-        print(f"| {mix} | {' | '.join(cells)} |", flush=True)
+        print(f"| {mix} | {mix.l2:g} | {' | '.join(cells)} |", flush=True)
 
 
 def user_accuracies(
@@ -164,18 +173,17 @@ def user_accuracies(
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Accuracy of each user under a head that never saw that user, by list of tested pairs."""
     result: dict[str, list[float]] = {name: [] for name in tested}
-    shares = {"graded": mix.graded, "posts": mix.posts, "previews": mix.previews}
     everyone = np.unique(np.concatenate([pairs.user for pairs in tested.values()]))
     scores = None
     for user in everyone:
         # Without posts in the mix the head is the same for every user.
-        if scores is None or mix.posts:
+        if scores is None or "posts" in mix.shares:
             parts = []
-            for name, share in shares.items():
-                part = sources[name].at(np.flatnonzero(sources[name].user != user)).evenly()
-                parts.append(replace(part, weight=part.weight * share))
-            used = joined([part for part in parts if part.weight.sum() > 0])
-            scores = fit_head(features.embeddings, used, mix.l2).score(features.embeddings)
+            for name, share in mix.shares.items():
+                others = sources[name].at(np.flatnonzero(sources[name].user != user)).evenly()
+                parts.append(replace(others, weight=others.weight * share))
+            head = fit_head(features.embeddings, joined(parts), mix.l2)
+            scores = head.score(features.embeddings)
         for name, pairs in tested.items():
             own = pairs.at(np.flatnonzero(pairs.user == user))
             if len(own):

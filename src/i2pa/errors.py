@@ -56,7 +56,7 @@ class MissingExtraError(UserInputError):
     def __init__(self, job: str, extra: str) -> None:
         super().__init__(
             f"{job} needs packages that are not installed",
-            remedy=f"run: pip install 'i2pa[{extra}]'",
+            remedy=f"run: pip install 'i2pa[{extra}]' (in a clone: '.[{extra}]')",
         )
 
 

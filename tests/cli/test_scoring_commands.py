@@ -115,8 +115,8 @@ def test_bad_input_gives_one_clear_line_and_the_right_exit_code(i2pa, tmp_path, 
         got, out, err = i2pa(*arguments)
         assert (got, out) == (code, ""), arguments
         assert message in one_line(err)
-    code, _, err = i2pa("rank", tmp_path / "text.jpg")
-    assert code == 1
+    code, out, err = i2pa("rank", tmp_path / "text.jpg")
+    assert (code, out) == (1, "")
     assert err.splitlines()[-1] == "i2pa: none of 1 pictures could be scored"
 
 

@@ -316,8 +316,12 @@ def _show_pairs(built: PairsBuilt, rules: PairRules, out: Path, as_json: bool) -
     _print_table(
         "Table 1",
         ("attribute", "here", "paper"),
-        [(a, f"{v:,.4g}" if v < 1e4 else f"{v:,.0f}", f"{p:,g}") for a, v, p in lines],
+        [(a, _number(v), _number(p)) for a, v, p in lines],
     )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.4g}" if value < 1e4 else f"{value:,.0f}"
 
 
 def _show_split(done: PairsSplit, out: Path, as_json: bool) -> None:
@@ -354,7 +358,4 @@ def _print_json(kind: str, **fields: object) -> None:
 
 
 def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = output.table(title, *columns, numbers=columns[1:])
-    for row in rows:
-        table.add_row(*(output.printable(cell) for cell in row))
-    output.stdout().print(table)
+    output.print_table(title, columns, rows, numbers=columns[1:])

@@ -9,7 +9,7 @@ import io
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -44,15 +44,25 @@ def printable(name: str) -> Text:
     return Text("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name))
 
 
-def table(title: str, *columns: str, numbers: Sequence[str] = ()) -> Table:
-    """A table with right-aligned columns named in `numbers`."""
-    made = Table(title=printable(title), title_justify="left", box=None, pad_edge=False)
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    numbers: Sequence[str] = (),
+) -> None:
+    """Print rows under a title line, with the columns named in `numbers` aligned right."""
+    made = Table(box=None, pad_edge=False)
     for column in columns:
         numeric = column in numbers
         made.add_column(
             column, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold"
         )
-    return made
+    for row in rows:
+        made.add_row(*map(printable, row))
+    console = stdout()
+    if title:
+        console.print(printable(title))
+    console.print(made)
 
 
 def as_json(schema: str, record: Any) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from i2pa.cli import output
 from i2pa.cli.app import app
@@ -90,8 +89,7 @@ def compare(
     if as_json:
         print(output.as_json("i2pa.compare/1", result))
         return
-    shown = _table("", (result.first, result.second))
-    output.stdout().print(shown)
+    _print_table("", (result.first, result.second))
     print(
         f"\nP({result.first.path} beats {result.second.path}) = {result.probability:.2f}: "
         f"{_verdict_line(result.verdict, result.first.path, result.second.path)}"
@@ -118,8 +116,10 @@ def _kind(as_json: bool, as_csv: bool, out: Path | None) -> str:
 
 def _show(schema: str, result: Scores | Ranking, kind: str, out: Path | None) -> None:
     if kind == "table":
+        if not result.items:
+            return
         title = f"{result.model.tag} · percentiles refer to: {result.reference}"
-        output.stdout().print(_table(title, result.items))
+        _print_table(title, result.items)
         return
     text = output.as_json(schema, result) + "\n" if kind == "json" else output.as_csv(result.items)
     if out:
@@ -129,20 +129,20 @@ def _show(schema: str, result: Scores | Ranking, kind: str, out: Path | None) ->
         print(text, end="")
 
 
-def _table(title: str, items: Sequence[ScoredPicture]) -> Table:
+def _print_table(title: str, items: Sequence[ScoredPicture]) -> None:
     ranked = any(isinstance(item, RankedPicture) for item in items)
     columns = (*(("rank",) if ranked else ()), "percentile", "level", "score", "picture")
-    shown = output.table(title, *columns, numbers=("rank", "percentile", "score"))
-    for item in items:
-        place = (str(item.rank),) if isinstance(item, RankedPicture) else ()
-        shown.add_row(
-            *place,
+    rows = [
+        (
+            *((str(item.rank),) if isinstance(item, RankedPicture) else ()),
             f"{item.percentile:.1f}",
             item.level,
             f"{item.score:+.2f}",
-            output.printable(item.path),
+            item.path,
         )
-    return shown
+        for item in items
+    ]
+    output.print_table(title, columns, rows, numbers=("rank", "percentile", "score"))
 
 
 def _report_failures(result: Scores | Ranking, given: int) -> None:

@@ -190,7 +190,7 @@ def _apply_profile(image: Image.Image) -> Image.Image:
     profile = image.info.get("icc_profile")
     transform = _transform_to_srgb(profile, image.mode) if profile else None
     if transform is None:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     converted = ImageCms.applyTransform(image, transform)
     if converted is None:
         raise ValueError("the colour profile could not be applied")

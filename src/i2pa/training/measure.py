@@ -91,10 +91,11 @@ def calibrate(delta: Floats, pairs: PairSet) -> Calibration:
     )
 
 
-def reference(scores: Floats, pairs: PairSet, name: str) -> Reference:
+def reference(scores: Floats, pairs: PairSet, whose: str, how: str) -> Reference:
     """Quantiles of the scores [rows] of all pictures in `pairs`, each user weighing alike.
 
-    A picture counts once for its user, however many pairs it is in.
+    A picture counts once for its user, however many pairs it is in. The name of the reference
+    says `whose` pictures they are and `how` they came to be scored.
     """
     rows, first = np.unique(np.concatenate([pairs.winner, pairs.loser]), return_index=True)
     users, index, counts = np.unique(
@@ -102,7 +103,7 @@ def reference(scores: Floats, pairs: PairSet, name: str) -> Reference:
     )
     quantiles = weighted_quantiles(scores[rows], 1 / counts[index], QUANTILES)
     return Reference(
-        name=f"{len(rows):,} pictures of {len(users):,} users, {name}",
+        name=f"{len(rows):,} pictures of {len(users):,} {whose}, {how}",
         n=len(rows),
         quantiles=tuple(float(q) for q in quantiles),
     )

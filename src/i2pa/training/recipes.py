@@ -12,9 +12,9 @@ from i2pa.models.backbones import LITE2
 class Recipe:
     """A linear head on a frozen backbone (command: `i2pa train pairs.parquet --recipe probe`).
 
-    Takes seconds once pictures are embedded (about 45 pictures a second on two cores). `l2` None
-    chooses from `l2_grid` the value of least out-of-fold log loss; `folds` groups of users (of
-    pictures, for graded sets) are left out in turn.
+    Takes seconds once pictures are embedded, which is done once and cached. `l2` None chooses
+    from `l2_grid` the value of least out-of-fold log loss; `folds` groups of users (of pictures,
+    for graded sets) are left out in turn.
     """
 
     name: str = "probe"

@@ -56,6 +56,7 @@ def train(
     calibrate_on: pa.Table | None = None,
     name: str = "my-model",
     version: int = 1,
+    reference_users: str = "users",
     progress: Progress | None = None,
 ) -> TrainedModel:
     """Teach a ranker to score winners above losers.
@@ -66,7 +67,8 @@ def train(
     name. `calibrate_on` are ordinary pairs (no ΔS cut) of users that `pairs` lacks, for the
     temperature and the reference quantiles; without it both come from out-of-fold scores of
     `pairs` itself, whose winners are clearer than everyday ones, so probabilities come out too
-    sure. Raises DataError where nothing can be learnt or users overlap.
+    sure. `reference_users` says who those users are, in the name of the reference. Raises
+    DataError where nothing can be learnt or users overlap.
     """
     learn, held_out = by_split(pairs)
     held_out |= dict(validate_on or {})
@@ -119,11 +121,11 @@ def train(
 
     if calibrate_on is None:
         calibration = calibrate(best.delta, tested)
-        quantiles = reference(best.scores, tested, "out-of-fold")
+        quantiles = reference(best.scores, tested, reference_users, "out-of-fold")
     else:
         ordinary, _ = pair_set(calibrate_on, features.row)
         calibration = calibrate(ordinary.delta(scores), ordinary)
-        quantiles = reference(scores, ordinary, "never trained on")
+        quantiles = reference(scores, ordinary, reference_users, "never trained on")
     pictures = len(np.union1d(used.winner, used.loser))
     whose = "graded pictures" if graded else f"pictures of {len(np.unique(used.user)):,} users"
     learnt_from = f"{len(used):,} pairs of {pictures:,} {whose}"
