@@ -28,6 +28,7 @@ import pyarrow as pa
 from i2pa.errors import DataError
 from i2pa.images.transforms import transform_named
 from i2pa.metrics.accuracy import pairwise_correct
+from i2pa.metrics.baselines import later_wins
 from i2pa.metrics.intervals import standard_error
 from i2pa.models.export import save_model
 from i2pa.pairs import PAPER, SAME_USER_WIDE, build_pairs, pairs_from_levels, within_days
@@ -123,6 +124,9 @@ def main() -> None:
     )
     print("\n".join(evaluation_table(baseline.evaluations)))
     print(f"ℓ2 {baseline.l2:g}, calibration {baseline.calibration}")
+    scores = baseline.head.score(features.embeddings)
+    for name, table in wide.items():
+        report_time_balance(name, *pair_set(table, features.row), scores)
     report_candidates(
         features,
         Mix(GRADED, baseline.l2),
@@ -149,6 +153,19 @@ def paper_pairs(posts: pa.Table) -> int:
         return build_pairs(posts, PAPER).pairs.num_rows
     except DataError:
         return 0
+
+
+def report_time_balance(
+    name: str, pairs: PairSet, table: pa.Table, scores: npt.NDArray[np.float64]
+) -> None:
+    """Print the accuracy where the later post won, where the earlier won, and their mean."""
+    later = later_wins(table["winner_time"].to_numpy(), table["loser_time"].to_numpy()) > 0
+    right = pairwise_correct(pairs.delta(scores))
+    sides = right[later].mean(), right[~later].mean()
+    print(
+        f"{name}: later post won {later.sum()} pairs, model right in {sides[0]:.3f}; earlier won "
+        f"{(~later).sum()}, right in {sides[1]:.3f}; time-balanced {np.mean(sides):.3f}"
+    )
 
 
 def report_candidates(
