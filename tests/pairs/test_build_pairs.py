@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from io import BytesIO
 from itertools import combinations
 from pathlib import Path
@@ -135,10 +137,78 @@ def test_matchings_are_valid_maximal_and_ignore_the_order_of_rows(
     assert set(found) <= eligible
     assert len(used) == len(set(used))
     assert all(winner in used or loser in used for winner, loser in eligible)
-    if matching != "random":
+    if matching not in ("random", "maximum"):
         assert set(found) == greedy_by(posts, eligible, matching)
     order = random.Random(seed).sample(range(len(rows)), len(rows))
     assert pairs_of(posts.take(order), rules, **options) == found
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(a_post, min_size=2, max_size=11), st.integers(0, 3))
+def test_maximum_keeps_as_many_pairs_as_can_be(rows: list[dict[str, Any]], seed: int) -> None:
+    posts = make_posts(*rows)
+    rules = replace(PAPER, same_hashtags=False, single_images=False)
+    found = pairs_of(posts, rules, matching="maximum", seed=seed, assume_settled=True)
+    assert len(found) == most_pairs(brute_force(posts, rules, settled=True))
+
+
+def test_maximum_falls_back_past_its_size_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    posts = crowd(300)
+    exact = build_pairs(posts, matching="maximum")
+    assert exact.too_many_for_maximum == 0
+    assert exact.pairs.num_rows >= build_pairs(posts, matching="closest-in-time").pairs.num_rows
+    monkeypatch.setattr("i2pa.pairs.match.EXACT_UP_TO", 100)
+    fallen = build_pairs(posts, matching="maximum")
+    assert fallen.too_many_for_maximum > 100
+    assert 0 < fallen.pairs.num_rows <= exact.pairs.num_rows
+
+
+def test_each_user_is_capped_by_a_seeded_choice() -> None:
+    posts = crowd(400)
+    every = set(pairs_of(posts, PAPER))
+    capped = build_pairs(posts, replace(PAPER, max_pairs_per_user=3))
+    kept = set(zip(*(capped.pairs[c].to_pylist() for c in ("winner_id", "loser_id")), strict=True))
+    assert kept < every
+    per_user = capped.pairs.group_by("user_id").aggregate([([], "count_all")])
+    assert max(per_user["count_all"].to_pylist()) == 3
+    assert capped.funnel[-1].after == capped.pairs.num_rows
+    assert kept != set(pairs_of(posts, replace(PAPER, max_pairs_per_user=3), seed=1))
+
+
+def test_few_likes_are_less_certain_where_counts_add_noise() -> None:
+    aware = replace(PAPER, count_noise=True, min_likes=None)
+    few, many = ({"likes": 10}, {"likes": 22}), ({"likes": 1000}, {"likes": 2200})
+    assert pairs_of(make_posts(*few), replace(aware, count_noise=False)) != []
+    assert pairs_of(make_posts(*few), aware) == []
+    (row,) = build_pairs(make_posts(*many), aware).pairs.to_pylist()
+    spread = math.sqrt(2 * 0.3**2 + 1 / 1000 + 1 / 2200)
+    assert row["p"] == pytest.approx(NormalDist().cdf(math.log(2.2) / spread))
+
+
+def test_likes_per_view_is_a_measure() -> None:
+    posts = make_posts(
+        {"likes": 100, "views": 1000}, {"likes": 100, "views": 4000}, {"likes": 900, "views": None}
+    )
+    built = build_pairs(posts, replace(PAPER, measure="likes-per-view"))
+    (row,) = built.pairs.to_pylist()
+    assert (row["winner_id"], row["loser_id"]) == ("id0", "id1")
+    assert row["delta_s"] == pytest.approx(math.log(4))
+    assert built.funnel[1].removed == 1
+
+
+def most_pairs(eligible: Iterable[tuple[str, str]]) -> int:
+    """The size of a maximum matching, by trying everything: the first post alone or with each."""
+    pairs = frozenset(map(frozenset, eligible))
+
+    @cache
+    def most(posts: frozenset[str]) -> int:
+        if len(posts) < 2:
+            return 0
+        first, rest = min(posts), posts - {min(posts)}
+        partners = [post for post in rest if frozenset({first, post}) in pairs]
+        return max([most(rest), *(1 + most(rest - {post}) for post in partners)])
+
+    return most(frozenset().union(*pairs))
 
 
 def greedy_by(
@@ -186,12 +256,12 @@ def test_rows_and_threads_change_no_byte(matching: Matching) -> None:
     posts = crowd(900)
     rules = replace(PAPER, same_user=True)
     first = build_pairs(posts, rules, matching=matching, threads=1)
-    assert first.windows_cut > 100
+    assert first.windows_cut > 100 or matching == "maximum"
     order = random.Random(1).sample(range(900), 900)
     again = build_pairs(posts.take(order), rules, matching=matching, threads=2)
     assert as_bytes(first.pairs) == as_bytes(again.pairs)
     assert first.funnel == again.funnel
-    if matching == "random":
+    if matching in ("random", "maximum"):
         other = build_pairs(posts, rules, matching=matching, seed=1)
         assert other.pairs["winner_id"].to_pylist() != first.pairs["winner_id"].to_pylist()
 
@@ -205,8 +275,9 @@ def test_a_crowded_window_still_gives_valid_pairs(matching: Matching) -> None:
     used = [post for pair in found for post in pair]
     assert len(used) == len(set(used))
     looked_at = next(step for step in built.funnel if step.rule.startswith("looked at"))
-    assert looked_at.after <= 8 * posts.num_rows
-    assert looked_at.removed > 0
+    if matching != "maximum":
+        assert looked_at.after <= 8 * posts.num_rows
+        assert looked_at.removed > 0
 
 
 def test_the_funnel_counted_by_hand() -> None:

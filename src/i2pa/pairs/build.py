@@ -22,8 +22,9 @@ import pyarrow.compute as pc
 
 from i2pa.errors import DataError, UserInputError
 from i2pa.pairs.candidates import Eligible, Ints, edges, window_ends
+from i2pa.pairs.eligible import PostRule, eligible_sql, post_rules
 from i2pa.pairs.funnel import Step, no_pair_error
-from i2pa.pairs.match import MATCHINGS, Matching, match
+from i2pa.pairs.match import MATCHINGS, Matching, exactly_matched, keep_per_user, match
 from i2pa.pairs.rules import PAPER, PairRules, probability_discriminable
 from i2pa.pairs.schema import PAIRS, with_metadata
 from i2pa.pairs.summary import Summary, summarise
@@ -32,30 +33,21 @@ from i2pa.posts.schema import POSTS
 CANDIDATES = 64
 """How many later posts each post looks at, unless asked otherwise."""
 
-DAY = 86_400_000_000  # microseconds
-
 
 @dataclass(frozen=True)
 class PairsBuilt:
     """Pairs (schema PAIRS), the funnel that led to them, and their Table 1.
 
     `windows_cut` posts had more than `candidates` later posts in their window and looked at a
-    seeded choice of them.
+    seeded choice of them. `too_many_for_maximum` posts were in groups too large for an exact
+    maximum matching, and matched at random instead.
     """
 
     pairs: pa.Table
     funnel: tuple[Step, ...]
     summary: Summary
     windows_cut: int
-
-
-@dataclass(frozen=True)
-class _PostRule:
-    """A rule on single posts: its name, when it holds in SQL, what relaxes it."""
-
-    name: str
-    holds: str
-    relax: str
+    too_many_for_maximum: int = 0
 
 
 def build_pairs(
@@ -89,23 +81,33 @@ def build_pairs(
         "seed": str(seed),
         "given": downloaded_at and _utc(downloaded_at),
     }
-    post_rules = _post_rules(rules, assume_settled=assume_settled)
+    single_rules = post_rules(rules, assume_settled=assume_settled)
     with TemporaryDirectory(prefix="i2pa-") as spill, duckdb.connect() as connection:
         _limit(connection, memory_limit, threads, spill)
         numbered = posts.drop_columns(["caption"]).append_column(
             "row", pa.array(np.arange(posts.num_rows))
         )
         connection.register("posts", numbered)
-        funnel = _count_posts(connection, post_rules, parameters)
-        sql = eligible_sql(rules, post_rules)
+        funnel = _count_posts(connection, single_rules, parameters)
+        sql = eligible_sql(rules, single_rules)
         found = connection.sql(sql, params=_used(sql, parameters)).to_arrow_table()
         found = found.combine_chunks()
         fingerprint = _fingerprint(connection, found)
     eligible, group_counts = _group(found, rules)
     ends = window_ends(eligible, rules)
     later = ends - np.arange(1, len(ends) + 1)
-    winner, loser, n_sure = _choose(eligible, ends, rules, matching, candidates, found["post_id"])
-    funnel += _count_pairs(rules, group_counts, later, candidates, n_sure, len(winner))
+    at_most, inexact = np.full(len(ends), candidates), 0
+    if matching == "maximum" and rules.one_image_one_pair:
+        exact = exactly_matched(eligible.group_end)
+        at_most, inexact = np.where(exact, len(ends), candidates), int((~exact).sum())
+    winner, loser, n_sure = _choose(eligible, ends, rules, matching, at_most, found["post_id"])
+    n_matched = len(winner)
+    if rules.max_pairs_per_user is not None:
+        kept = keep_per_user(winner, loser, eligible, rules.max_pairs_per_user)
+        winner, loser = winner[kept], loser[kept]
+    looked_at = int(np.minimum(later, at_most).sum())
+    chosen = (looked_at, n_sure, n_matched, len(winner))
+    funnel += _count_pairs(rules, group_counts, int(later.sum()), candidates, chosen)
     if not len(winner):
         raise no_pair_error(funnel)
     pairs = _table(found, eligible, winner, loser, rules)
@@ -129,7 +131,8 @@ def build_pairs(
         pairs=with_metadata(pairs, facts),
         funnel=tuple(funnel),
         summary=summarise(pairs, posts, rows[np.concatenate([winner, loser])]),
-        windows_cut=int((later > candidates).sum()),
+        windows_cut=int((later > at_most).sum()),
+        too_many_for_maximum=inexact,
     )
 
 
@@ -158,73 +161,24 @@ def _utc(time: datetime) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
-def _post_rules(rules: PairRules, *, assume_settled: bool) -> list[_PostRule]:
-    """Rules that a post meets or fails by itself, in the order of the funnel."""
-    found = []
-    if rules.single_images:
-        single = "media_type = 'image' AND image_count = 1"
-        found.append(_PostRule("a single image", single, "--without single-image"))
-    measure = rules.measure
-    other = "--measure views" if measure == "likes" else "--measure likes"
-    found.append(_PostRule(f"{measure} known and above 0", f"{measure} > 0", other))
-    if rules.min_likes is not None:
-        enough = f"{measure} >= {rules.min_likes:d}"
-        found.append(_PostRule(f"at least {rules.min_likes} {measure}", enough, "--min-likes 1"))
-    if rules.min_age_days is not None:
-        read_at = "coalesce(downloaded_at, $given::TIMESTAMPTZ)"
-        known = f"{read_at} IS NOT NULL"
-        if not assume_settled:
-            relax = "--downloaded-at DATE or --assume-settled"
-            found.append(_PostRule("time of download known", known, relax))
-        age = f"epoch_us({read_at}) - epoch_us(uploaded_at) >= {int(rules.min_age_days * DAY)}"
-        name = f"settled {rules.min_age_days:g} days before download"
-        relax = "--min-age-days 0 or --downloaded-at DATE"
-        found.append(_PostRule(name, f"coalesce({age}, true)", relax))
-    if rules.max_caption_words is not None:
-        short = f"caption_words <= {rules.max_caption_words:d}"
-        name = f"at most {rules.max_caption_words} caption words"
-        found.append(_PostRule(name, short, "--without caption-words"))
-    return found
-
-
 def _count_posts(
     connection: duckdb.DuckDBPyConnection,
-    post_rules: list[_PostRule],
+    single_rules: list[PostRule],
     parameters: dict[str, object],
 ) -> list[Step]:
     """How many posts each rule removes of those that the rules before it left."""
     cases = " ".join(
-        f"WHEN NOT coalesce({rule.holds}, false) THEN {i}" for i, rule in enumerate(post_rules)
+        f"WHEN NOT coalesce({rule.holds}, false) THEN {i}" for i, rule in enumerate(single_rules)
     )
     sql = f"SELECT CASE {cases} ELSE -1 END AS failed, count(*) FROM posts GROUP BY failed"
     counts = dict(connection.execute(sql, _used(sql, parameters)).fetchall())
     before = sum(counts.values())
     steps = []
-    for i, rule in enumerate(post_rules):
+    for i, rule in enumerate(single_rules):
         removed = counts.get(i, 0)
         steps.append(Step(rule.name, "posts", before, removed, rule.relax))
         before -= removed
     return steps
-
-
-def eligible_sql(rules: PairRules, post_rules: list[_PostRule]) -> str:
-    """One SELECT of the posts that may pair, sorted by group, then time.
-
-    Takes $seed (text) and $given (time of download where a post has none). A rule that is off
-    leaves its key constant, so that the group ignores it.
-    """
-    user = "user_id" if rules.same_user else "''"
-    tags = "tags_key" if rules.same_hashtags else "0::UBIGINT"
-    mentions = "mentions_key" if rules.same_mentions else "0::UBIGINT"
-    meets = " AND ".join(f"({rule.holds})" for rule in post_rules)
-    return (
-        "SELECT row, platform, user_id, post_id, image, epoch_us(uploaded_at) AS time, "
-        f"utc_date - DATE '1970-01-01' AS date, ln({rules.measure}) AS s, {user} AS of_user, "
-        f"{tags} AS tags, {mentions} AS mentions, "
-        "md5_number_lower(concat_ws('|', $seed, platform, post_id)) AS hash "
-        f"FROM posts WHERE {meets} "
-        "ORDER BY platform, of_user, tags, mentions, time, hash, post_id"
-    )
 
 
 def _fingerprint(connection: duckdb.DuckDBPyConnection, found: pa.Table) -> str:
@@ -260,15 +214,20 @@ def _group(found: pa.Table, rules: PairRules) -> tuple[Eligible, list[tuple[str,
         (rules.same_mentions, ("mentions",), "the same mentions", "--without mentions"),
     ]
     sizes = refine("platform")
+    user = None
     for on, columns, name, relax in keys:
         sizes = refine(*columns)
+        if user is None:
+            user = np.repeat(np.arange(sizes.size), sizes)
         if on:
             counts.append((name, relax, int((sizes * (sizes - 1) // 2).sum())))
     eligible = Eligible(
+        user=np.zeros(0, np.int64) if user is None else user,
         group_end=np.repeat(np.cumsum(sizes), sizes),
         time=found["time"].to_numpy(),
         date=found["date"].to_numpy(),
         s=found["s"].to_numpy(),
+        noise=found["noise"].to_numpy(),
         hash=found["hash"].to_numpy(),
     )
     return eligible, counts
@@ -279,7 +238,7 @@ def _choose(
     ends: Ints,
     rules: PairRules,
     matching: Matching,
-    candidates: int,
+    at_most: Ints,
     ids: pa.ChunkedArray,
 ) -> tuple[Ints, Ints, int]:
     """Winners, losers (indices of eligible posts), and how many pairs were discriminable."""
@@ -292,7 +251,7 @@ def _choose(
 
     winners, losers, n_sure = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
     nearest = matching == "closest-in-time"
-    for block in edges(eligible, ends, rules, at_most=candidates, nearest=nearest):
+    for block in edges(eligible, ends, rules, at_most=at_most, nearest=nearest):
         n_sure += block.winner.size
         kept: Ints | slice = slice(None)
         if rules.one_image_one_pair:
@@ -305,20 +264,22 @@ def _choose(
 def _count_pairs(
     rules: PairRules,
     group_counts: list[tuple[str, str, int]],
-    later: Ints,
+    n_later: int,
     candidates: int,
-    n_sure: int,
-    n_chosen: int,
+    chosen: tuple[int, int, int, int],
 ) -> list[Step]:
-    """Steps of the funnel in pairs; windows and groups are counted without listing them."""
+    """Steps of the funnel in pairs; windows and groups are counted without listing them.
+
+    `chosen` counts the pairs looked at, discriminable, matched, and within the user's cap.
+    """
+    looked_at, n_sure, n_matched, n_kept = chosen
     left = [*group_counts]
     if rules.dates_closer_than is not None:
         name = f"UTC dates less than {rules.dates_closer_than} days apart"
-        left.append((name, "--days N", int(later.sum())))
+        left.append((name, "--days N", n_later))
     elif rules.window_hours is not None:
         name = f"at most {rules.window_hours:g} hours apart"
-        left.append((name, "--window-hours N", int(later.sum())))
-    looked_at = int(np.minimum(later, candidates).sum())
+        left.append((name, "--window-hours N", n_later))
     left.append((f"looked at ({candidates} later posts each)", "--candidates N", looked_at))
     if rules.confidence is not None:
         name = f"P(Q_A >= Q_B) at least {rules.confidence:g}"
@@ -326,7 +287,10 @@ def _count_pairs(
     else:
         left.append((f"different {rules.measure}", "another --measure", n_sure))
     if rules.one_image_one_pair:
-        left.append(("one image, one pair", "--without one-image-one-pair", n_chosen))
+        left.append(("one image, one pair", "--without one-image-one-pair", n_matched))
+    if rules.max_pairs_per_user is not None:
+        name = f"at most {rules.max_pairs_per_user} pairs a user"
+        left.append((name, "--max-pairs-per-user N", n_kept))
     steps = []
     for (_, _, before), (name, relax, after) in pairwise(left):
         steps.append(Step(name, "pairs", before, before - after, relax))
@@ -351,7 +315,9 @@ def _table(
             *(pa.array(eligible.time[side]) for side in (winner, loser)),
             *s,
             s[0] - s[1],
-            probability_discriminable(s[0] - s[1], rules.sigma),
+            probability_discriminable(
+                s[0] - s[1], rules.sigma, eligible.noise[winner] + eligible.noise[loser]
+            ),
             np.ones(len(winner)),
             pa.nulls(len(winner), pa.string()),
         ],

@@ -28,14 +28,18 @@ _EDGES_AT_ONCE = 1 << 22
 class Eligible:
     """Posts that may pair, sorted by group, then time. All arrays have one entry a post.
 
-    `group_end` is the index past the last post of its group; `time` is microseconds since 1970,
-    `date` days since 1970, both UTC; `s` the natural log of the measure; `hash` seeded, uniform.
+    `user` numbers the users; `group_end` is the index past the last post of its group; `time` is
+    microseconds since 1970, `date` days since 1970, both UTC; `s` the natural log of the measure,
+    `noise` the variance that counting adds to it (0 where the rules ignore that); `hash` seeded,
+    uniform.
     """
 
+    user: Ints
     group_end: Ints
     time: Ints
     date: Ints
     s: Floats
+    noise: Floats
     hash: Hashes
 
 
@@ -75,12 +79,13 @@ def _first_too_far(values: Ints, ends: Ints, distance: int) -> Ints:
 
 
 def edges(
-    posts: Eligible, ends: Ints, rules: PairRules, *, at_most: int, nearest: bool
+    posts: Eligible, ends: Ints, rules: PairRules, *, at_most: Ints, nearest: bool
 ) -> Iterator[Edges]:
     """Discriminable pairs, some groups at a time.
 
-    Where a window holds more than `at_most` later posts, `nearest` takes the first of them;
-    otherwise they are spread evenly over the window from a seeded start.
+    Where a window holds more later posts than the post may look at (`at_most`, one number a post),
+    `nearest` takes the first of them; otherwise they are spread evenly over the window from a
+    seeded start.
     """
     n = len(ends)
     in_window = ends - np.arange(1, n + 1)
@@ -95,13 +100,16 @@ def edges(
         count = looked_at[rows]
         left = np.repeat(rows, count)
         k = np.arange(total[stop] - total[first]) - np.repeat(total[rows] - total[first], count)
-        if not nearest and (in_window[rows] > at_most).any():
-            size = in_window[left]
+        if not nearest and (in_window[rows] > at_most[rows]).any():
+            size, most = in_window[left], at_most[left]
             start = (posts.hash[left] % size.astype(np.uint64)).astype(np.int64)
-            k = np.where(size > at_most, (k * size + start) // at_most, k)
+            k = np.where(size > most, (k * size + start) // most, k)
         right = left + 1 + k
         gap = posts.s[left] - posts.s[right]
-        sure = np.abs(gap) >= rules.min_log_gap if rules.min_log_gap > 0 else gap != 0
+        least: float | Floats = rules.min_log_gap
+        if rules.count_noise:
+            least = rules.least_log_gap(posts.noise[left] + posts.noise[right])
+        sure = np.abs(gap) >= least if rules.confidence is not None else gap != 0
         left, right, gap = left[sure], right[sure], gap[sure]
         left_wins = gap > 0
         yield Edges(first, stop, np.where(left_wins, left, right), np.where(left_wins, right, left))

@@ -10,20 +10,25 @@ import json
 import math
 from dataclasses import asdict, dataclass, replace
 from statistics import NormalDist
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from i2pa.errors import UserInputError
 
-Measure = Literal["likes", "views", "score"]
+Measure = Literal["likes", "views", "score", "likes-per-view"]
 _erfc = np.frompyfunc(math.erfc, 1, 1)
 
 
-def probability_discriminable(delta_s: npt.ArrayLike, sigma: float) -> npt.NDArray[np.float64]:
-    """Eq. 6: P(Q_A >= Q_B) = Phi((S_A - S_B) / (sqrt(2) sigma)), S in natural-log counts."""
-    z = np.asarray(delta_s, dtype=np.float64) / (math.sqrt(2) * sigma)
+def probability_discriminable(
+    delta_s: npt.ArrayLike, sigma: float, count_variance: npt.ArrayLike = 0.0
+) -> npt.NDArray[np.float64]:
+    """Eq. 6: P(Q_A >= Q_B) = Phi((S_A - S_B) / (sqrt(2) sigma)), S in natural-log counts.
+
+    `count_variance` (beyond the paper) is added to the variance 2 sigma^2 of the difference.
+    """
+    z = np.asarray(delta_s, dtype=np.float64) / np.sqrt(2 * sigma**2 + np.asarray(count_variance))
     phi = _erfc(-z / math.sqrt(2)) / 2
     return np.asarray(phi, dtype=np.float64)
 
@@ -49,27 +54,34 @@ class PairRules:
     min_likes: int | None = 50  # of whatever is measured; few likes are noise
     measure: Measure = "likes"  # S is its natural logarithm
     one_image_one_pair: bool = True
+    count_noise: bool = False  # beyond the paper: a count n adds 1/n to the variance of S
+    max_pairs_per_user: int | None = None  # beyond the paper: a seeded choice of each user's pairs
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
         _require(self.sigma > 0, "sigma", self.sigma, "above 0")
         if self.confidence is not None:
             _require(0.5 < self.confidence < 1, "confidence", self.confidence, "between .5 and 1")
-        for name in ("dates_closer_than", "window_hours", "min_likes"):
+        for name in ("dates_closer_than", "window_hours", "min_likes", "max_pairs_per_user"):
             value = getattr(self, name)
             _require(value is None or value > 0, name, value, "above 0, or None for off")
         for name in ("min_age_days", "max_caption_words"):
             value = getattr(self, name)
             _require(value is None or value >= 0, name, value, "0 or more, or None for off")
-        known = self.measure in ("likes", "views", "score")
-        _require(known, "measure", self.measure, "likes, views or score")
+        known = self.measure in get_args(Measure)
+        _require(known, "measure", self.measure, f"one of {', '.join(get_args(Measure))}")
 
     @property
     def min_log_gap(self) -> float:
         """Eq. 6 solved for S_A - S_B: 0.69785 by default, about twice the likes; 0 when off."""
+        return float(self.least_log_gap(np.zeros(())))
+
+    def least_log_gap(self, count_variance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """`min_log_gap` where counts add `count_variance` to the variance 2 sigma^2."""
         if self.confidence is None:
-            return 0.0
-        return NormalDist().inv_cdf(self.confidence) * math.sqrt(2) * self.sigma
+            return np.zeros_like(count_variance)
+        z = NormalDist().inv_cdf(self.confidence)
+        return np.asarray(z * np.sqrt(2 * self.sigma**2 + count_variance))
 
     def to_json(self) -> str:
         """The rules as JSON, keys sorted: what `sha256` hashes and pairs.parquet records."""
