@@ -46,6 +46,22 @@ def run_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str
     return found
 
 
+def test_split_by_time_and_by_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], export: Path
+) -> None:
+    posts, pairs, parts = (tmp_path / f"{name}.parquet" for name in ("posts", "pairs", "split"))
+    run_json(capsys, "posts", export, "-o", posts, "--map", "likes=like_total")
+    n = run_json(capsys, "pairs", posts, "-o", pairs, "--matching", "maximum")["pairs"]
+    said = run_json(capsys, "split", pairs, "-o", parts, "--by", "pair", "--counts", "rest,1,0")
+    assert [part["pairs"] for part in said["parts"]] == [n - 1, 1, 0]
+    said = run_json(capsys, "split", pairs, "-o", parts, "--by", "time", "--fractions", ".5,0,.5")
+    first, _, last = said["parts"]
+    assert first["last"] is None or last["first"] is None or first["last"] < last["first"]
+    assert first["pairs"] + last["pairs"] + said["left_out"] == n
+    _, out, _ = run(capsys, "split", pairs, "-o", parts, "--by", "time")
+    assert "last post" in out
+
+
 def test_from_export_to_split(
     export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -148,6 +164,7 @@ def test_levels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["pairs", "posts.parquet", "-o", "x", "--measure", "views"], 1, "'views known"),
         (["split", "posts.parquet", "-o", "x"], 1, "not a pairs.parquet"),
         (["split", "posts.parquet", "-o", "x", "--fractions", "most"], 2, "not three numbers"),
+        (["split", "posts.parquet", "-o", "x", "--counts", "1,2,all"], 2, "not three numbers"),
     ],
 )
 def test_wrong_input_is_one_line_and_leaves_nothing(

@@ -1,6 +1,9 @@
-"""Parts that share no user: whole users, close counts, proof."""
+"""Parts by user, by pair and forward in time: close counts, proof."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -73,8 +76,62 @@ def test_what_cannot_be_split() -> None:
         split_pairs(pairs_by({"a": 5, "b": 5}))
     with pytest.raises(UserInputError, match="add up to 1"):
         split_pairs(pairs_by({"a": 5}), fractions=(0.5, 0.1, 0.1))
-    with pytest.raises(UserInputError, match="cannot split by 'time'"):
-        split_pairs(pairs_by({"a": 5}), by="time")  # type: ignore[arg-type]
+    with pytest.raises(UserInputError, match="cannot split by 'luck'"):
+        split_pairs(pairs_by({"a": 5}), by="luck")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="have no times"):
+        split_pairs(pairs_by({"a": 5}), by="time")
+    for counts, fault in (
+        ((1, 2, 3), "there are 5 pairs"),
+        (("rest", 9, 0), "there are 5 pairs"),
+        (("rest", "rest", 1), "one of which may be 'rest'"),
+        ((-1, "rest", 1), "must be three from 0"),
+    ):
+        with pytest.raises(UserInputError, match=fault):
+            split_pairs(pairs_by({"a": 5}), counts=counts)  # type: ignore[arg-type]
     no_user = pa.nulls(1, pa.string())
     with pytest.raises(DataError, match="of two users"):
         split_pairs(pairs_by({"a": 1}).set_column(1, PAIRS.field("user_id"), no_user))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 60), st.integers(0, 3))
+def test_by_pair_counts_are_exact_whatever_the_order_of_rows(n: int, seed: int) -> None:
+    pairs = pairs_by({"a": n, "b": 3})
+    done = split_pairs(pairs, "pair", seed=seed, counts=("rest", 1, 2))
+    assert [part.pairs for part in done.parts] == [n, 1, 2]
+    assert (done.images_shared, done.left_out) == (0, 0)
+    back = list(range(pairs.num_rows))[::-1]
+    again = split_pairs(pairs.take(back), "pair", seed=seed, counts=("rest", 1, 2))
+    assert again.pairs.take(back) == done.pairs
+
+
+def timed(hours: list[tuple[int, int]]) -> pa.Table:
+    start = datetime(2018, 1, 1, tzinfo=UTC)
+    table = pairs_by({"a": len(hours)})
+    for place, side in enumerate(("winner", "loser")):
+        times = pa.array([start + timedelta(hours=pair[place]) for pair in hours])
+        field = PAIRS.field(f"{side}_time")
+        table = table.set_column(
+            table.column_names.index(field.name), field, times.cast(field.type)
+        )
+    return table
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=40))
+def test_by_time_no_part_sees_the_next(hours: list[tuple[int, int]]) -> None:
+    pairs = timed(hours)
+    done = split_pairs(pairs, "time", (0.5, 0.2, 0.3))
+    spans = [(part.first, part.last) for part in done.parts if part.pairs]
+    for (_, last), (first, _) in pairwise(spans):
+        assert last is not None
+        assert first is not None
+        assert last < first
+    assert sum(part.pairs for part in done.parts) + done.left_out == len(hours)
+    assert done.pairs["split"].null_count == done.left_out
+
+
+def test_by_time_leaves_out_only_pairs_across_a_cut() -> None:
+    done = split_pairs(timed([(0, 1), (1, 2), (2, 30), (30, 31), (31, 32)]), "time", (0.6, 0, 0.4))
+    assert done.pairs["split"].to_pylist() == ["train", "train", "train", None, "test"]
+    assert (done.left_out, done.users_shared) == (1, 1)

@@ -71,6 +71,16 @@ def as_json(schema: str, record: Any) -> str:
     return json.dumps({"schema": schema, **fields}, indent=2)
 
 
+def print_json(kind: str, **fields: object) -> None:
+    """Print one object of the schema `i2pa.KIND/1`."""
+    print(as_json(f"i2pa.{kind}/1", fields))
+
+
+def print_columns(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table of names in the first column and numbers in the others."""
+    print_table(title, columns, rows, numbers=columns[1:])
+
+
 def as_csv(rows: Sequence[Any]) -> str:
     """Dataclasses of one kind as CSV with a header; empty text for no rows."""
     if not rows:

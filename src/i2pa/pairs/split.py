@@ -1,6 +1,7 @@
-"""Training, validation and test parts that share no user, with the proof beside them.
+"""Training, validation and test parts, by user, by pair or forward in time, with the proof.
 
-Only the column `split` is filled; no pair is dropped, added or moved.
+Only the column `split` is filled; no pair is dropped, added or moved. A pair that belongs to no
+part (it straddles a cut in time) keeps a null there.
 """
 
 from __future__ import annotations
@@ -8,110 +9,212 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from datetime import datetime
+from typing import Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from i2pa.errors import DataError, UserInputError
 
 PARTS = ("train", "val", "test")
+REST: Literal["rest"] = "rest"
+"""In place of one count: all pairs that the other parts leave."""
+
+By = Literal["user", "pair", "time"]
+
+Ints = npt.NDArray[np.int64]
+_NONE = len(PARTS)
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a split: how many pairs, users and distinct images it holds."""
+    """One part of a split: its pairs, users, distinct images, and when its posts were uploaded.
+
+    `first` and `last` (UTC) are None where no time is known.
+    """
 
     name: str
     pairs: int
     users: int
     images: int
+    first: datetime | None
+    last: datetime | None
 
 
 @dataclass(frozen=True)
 class PairsSplit:
-    """Pairs with `split` filled, and the proof: users and images found in more than one part."""
+    """Pairs with `split` filled, and the proof: users and images found in more than one part.
+
+    `left_out` pairs straddle a cut in time and are in no part.
+    """
 
     pairs: pa.Table
+    by: By
     parts: tuple[Part, ...]
     users_shared: int
     images_shared: int
+    left_out: int
 
 
 def split_pairs(
     pairs: pa.Table,
-    by: Literal["user"] = "user",
+    by: By = "user",
     fractions: Sequence[float] = (0.8, 0.1, 0.1),
     seed: int = 0,
+    *,
+    counts: Sequence[int | Literal["rest"]] | None = None,
 ) -> PairsSplit:
-    """Share out pairs among train, val and test; all pairs of a user go to the same part.
+    """Share out pairs among train, val and test.
 
-    `fractions` are of pairs. Users come in the order of a seeded hash, and each goes to the part
-    that lacks most pairs by then, so that counts come as close as whole users allow; every part
-    asked for gets a user. Raises UserInputError for fractions that do not add up to 1, DataError
-    when there are fewer users than parts or a pair has none.
+    By `user`, all pairs of a user go to the same part: users come in the order of a seeded hash,
+    and each goes to the part that lacks most pairs by then, so that counts come as close as whole
+    users allow; every part asked for gets a user. By `pair`, as the paper does, pairs are shared
+    out in the order of a seeded hash, so users and, unless each image is in one pair only, images
+    are shared. By `time`, parts follow each other: no post of one was uploaded after any post of
+    the next, and pairs that straddle a cut are in none.
+
+    `fractions` are of pairs; `counts` (pairs of train, val, test; one may be "rest") replace them.
+    Raises UserInputError for fractions that do not add up to 1 or counts beyond the pairs,
+    DataError when there are fewer users than parts, or users or times are missing.
     """
-    if by != "user":
-        raise UserInputError(f"cannot split by {by!r}", remedy="split by user")
-    wanted = [float(f) for f in fractions]
-    if len(wanted) != len(PARTS) or min(wanted) < 0 or abs(sum(wanted) - 1) > 1e-6:
+    if by not in get_args(By):
         raise UserInputError(
-            f"fractions are {tuple(wanted)}, but must be three from 0 that add up to 1",
-            remedy="for example .8 .1 .1",
+            f"cannot split by {by!r}", remedy=f"choose from {', '.join(get_args(By))}"
         )
+    wanted = _wanted(pairs.num_rows, fractions, counts)
+    part = {"user": _by_user, "pair": _by_pair, "time": _by_time}[by](pairs, wanted, seed)
+    names = pa.array([*PARTS, None], pa.string()).take(pa.array(part))
+    column = pairs.column_names.index("split")
+    table = pairs.set_column(column, pairs.schema.field("split"), names)
+    images = [_images(table, name) for name in PARTS]
+    users = [pc.unique(_users(table).filter(pc.equal(names, name))) for name in PARTS]
+    return PairsSplit(
+        pairs=table,
+        by=by,
+        parts=tuple(
+            Part(name, int((part == i).sum()), len(users[i]), len(images[i]), *_span(table, name))
+            for i, name in enumerate(PARTS)
+        ),
+        users_shared=_in_several(users),
+        images_shared=_in_several(images),
+        left_out=int((part == _NONE).sum()),
+    )
+
+
+def _wanted(
+    n: int, fractions: Sequence[float], counts: Sequence[int | Literal["rest"]] | None
+) -> list[float]:
+    """How many pairs each part should get."""
+    if counts is None:
+        wanted = [float(f) for f in fractions]
+        if len(wanted) != len(PARTS) or min(wanted) < 0 or abs(sum(wanted) - 1) > 1e-6:
+            raise UserInputError(
+                f"fractions are {tuple(wanted)}, but must be three from 0 that add up to 1",
+                remedy="for example .8 .1 .1",
+            )
+        return [fraction * n for fraction in wanted]
+    stated = [count for count in counts if count != REST]
+    left = n - sum(stated)
+    if len(counts) != len(PARTS) or len(counts) - len(stated) > 1 or min(stated) < 0:
+        raise UserInputError(
+            f"counts are {tuple(counts)}, but must be three from 0, one of which may be 'rest'",
+            remedy="for example rest 50000 50000",
+        )
+    if left < 0 or (left > 0 and len(stated) == len(PARTS)):
+        raise UserInputError(
+            f"counts add up to {sum(stated):,}, but there are {n:,} pairs",
+            remedy="write rest for one of them",
+        )
+    return [float(left if count == REST else count) for count in counts]
+
+
+def _by_user(pairs: pa.Table, wanted: list[float], seed: int) -> Ints:
     if pairs["user_id"].null_count:
         raise DataError("some pairs are of two users, so they cannot be split by user")
-    key = pc.binary_join_element_wise(pairs["platform"], pairs["user_id"], "\x1f")
-    users = key.combine_chunks().dictionary_encode()
-    sizes = np.bincount(users.indices.to_numpy(), minlength=len(users.dictionary))
-    n_parts = sum(fraction > 0 for fraction in wanted)
+    users = _users(pairs).combine_chunks().dictionary_encode()
+    index = users.indices.to_numpy()
+    sizes = np.bincount(index, minlength=len(users.dictionary))
+    n_parts = sum(pairs_wanted > 0 for pairs_wanted in wanted)
     if len(sizes) < n_parts:
         found = "one user" if len(sizes) == 1 else f"{len(sizes)} users"
         raise DataError(
             f"the pairs are of {found}, so they cannot be split by user into {n_parts} parts"
         )
-    part_of_user = _assign(users.dictionary.to_pylist(), sizes.tolist(), wanted, seed)
-    parts = pa.array(PARTS).take(pa.array(part_of_user).take(users.indices))
-    column = pairs.column_names.index("split")
-    table = pairs.set_column(column, pairs.schema.field("split"), parts)
-    images = [_images(table, name) for name in PARTS]
-    names = [pc.unique(key.filter(pc.equal(parts, name))) for name in PARTS]
-    return PairsSplit(
-        pairs=table,
-        parts=tuple(
-            Part(name, pc.sum(pc.equal(parts, name)).as_py(), len(names[i]), len(images[i]))
-            for i, name in enumerate(PARTS)
-        ),
-        users_shared=_in_several(names),
-        images_shared=_in_several(images),
-    )
-
-
-def _assign(users: list[str], sizes: list[int], wanted: list[float], seed: int) -> list[int]:
-    """The part of every user."""
-    order = sorted(range(len(users)), key=lambda i: (_hash(seed, users[i]), users[i]))
-    lacks = [fraction * sum(sizes) for fraction in wanted]
-    empty = [part for part, fraction in enumerate(wanted) if fraction > 0]
-    part_of_user = [0] * len(users)
+    names: list[str] = users.dictionary.to_pylist()
+    order = sorted(range(len(names)), key=lambda i: (_hash(seed, names[i]), names[i]))
+    lacks = wanted.copy()
+    empty = [part for part, pairs_wanted in enumerate(wanted) if pairs_wanted > 0]
+    part_of_user = np.zeros(len(names), dtype=np.int64)
     for done, user in enumerate(order):
         # The last users are kept for parts that would otherwise get none.
-        choice = empty if len(users) - done <= len(empty) else range(len(PARTS))
+        choice = empty if len(names) - done <= len(empty) else range(len(PARTS))
         part = max(choice, key=lambda p: (wanted[p] > 0, lacks[p], -p))
-        lacks[part] -= sizes[user]
+        lacks[part] -= int(sizes[user])
         part_of_user[user] = part
         if part in empty:
             empty.remove(part)
-    return part_of_user
+    result: Ints = part_of_user[index]
+    return result
 
 
-def _hash(seed: int, user: str) -> bytes:
-    return hashlib.blake2b(f"{seed}\x1f{user}".encode(), digest_size=8).digest()
+def _by_pair(pairs: pa.Table, wanted: list[float], seed: int) -> Ints:
+    ids = pc.binary_join_element_wise(
+        pairs["platform"], pairs["winner_id"], pairs["loser_id"], "\x1f"
+    ).to_pylist()
+    order = sorted(range(len(ids)), key=lambda i: (_hash(seed, ids[i]), ids[i]))
+    part = np.empty(len(ids), dtype=np.int64)
+    part[order] = _in_turn(len(ids), wanted)
+    return part
+
+
+def _by_time(pairs: pa.Table, wanted: list[float], seed: int) -> Ints:
+    """Cut where the parts' shares end when pairs are sorted by their later post; no seed needed."""
+    del seed
+    if pairs["winner_time"].null_count or pairs["loser_time"].null_count:
+        raise DataError(
+            "some pairs have no times, so they cannot be split by time", remedy="split by user"
+        )
+    sides = [pairs[f"{side}_time"].cast(pa.int64()).to_numpy() for side in ("winner", "loser")]
+    earlier, later = np.minimum(*sides), np.maximum(*sides)
+    ends = np.round(np.cumsum(wanted)).astype(np.int64)[:-1]
+    by_later = np.append(np.sort(later), np.iinfo(np.int64).max)
+    cuts = by_later[ends]
+    part: Ints = np.searchsorted(cuts, later, side="right")
+    part[part != np.searchsorted(cuts, earlier, side="right")] = _NONE
+    return part
+
+
+def _in_turn(n: int, wanted: list[float]) -> Ints:
+    """The part of the first, second … n-th pair: so many of each part as wanted, in turn."""
+    ends = np.round(np.cumsum(wanted)).astype(np.int64)[:-1]
+    return np.searchsorted(ends, np.arange(n), side="right")
+
+
+def _hash(seed: int, name: str) -> bytes:
+    return hashlib.blake2b(f"{seed}\x1f{name}".encode(), digest_size=8).digest()
+
+
+def _users(table: pa.Table) -> pa.ChunkedArray:
+    """Platform and user as one name; pairs of two users have none."""
+    return pc.binary_join_element_wise(table["platform"], table["user_id"], "\x1f")
+
+
+def _span(table: pa.Table, part: str) -> tuple[datetime | None, datetime | None]:
+    """When the first and the last post of a part were uploaded."""
+    inside = table.filter(pc.equal(table["split"], part))
+    ends = [pc.min_max(inside[f"{side}_time"]).as_py() for side in ("winner", "loser")]
+    known = [(end["min"], end["max"]) for end in ends if end["min"] is not None]
+    if not known:
+        return None, None
+    return min(first for first, _ in known), max(last for _, last in known)
 
 
 def _images(table: pa.Table, part: str) -> pa.Array:
     """Distinct images of a part: picture files where they are named, otherwise posts."""
-    inside = pc.equal(table["split"], part)
+    inside = pc.fill_null(pc.equal(table["split"], part), False)
     found = []
     for side in ("winner", "loser"):
         post = pc.binary_join_element_wise(table["platform"], table[f"{side}_id"], "\x1f")
@@ -120,5 +223,6 @@ def _images(table: pa.Table, part: str) -> pa.Array:
 
 
 def _in_several(parts: Sequence[pa.Array]) -> int:
-    counts = pc.value_counts(pa.chunked_array(list(parts), pa.string()))
+    named = pa.chunked_array(list(parts), pa.string()).drop_null()
+    counts = pc.value_counts(named)
     return int(pc.sum(pc.greater(counts.field(1), 1)).as_py() or 0)

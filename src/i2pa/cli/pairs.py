@@ -1,0 +1,297 @@
+"""The commands that make pairs of posts: pairs, split. They parse, call and print, nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
+
+import typer
+
+from i2pa.cli import output
+from i2pa.cli.app import app
+from i2pa.cli.data import DownloadedAt, JsonFlag, OutFile, check_output, need_data, parse_time
+from i2pa.errors import UserInputError
+
+if TYPE_CHECKING:
+    from i2pa.pairs import PairRules, PairsBuilt, PairsSplit
+    from i2pa.pairs.match import Matching
+    from i2pa.pairs.split import Part
+
+Number = TypeVar("Number")
+
+# What --without NAME sets.
+OFF: dict[str, dict[str, Any]] = {
+    "confidence": {"confidence": None},
+    "same-user": {"same_user": False},
+    "age": {"min_age_days": None},
+    "dates": {"dates_closer_than": None, "window_hours": None},
+    "hashtags": {"same_hashtags": False},
+    "mentions": {"same_mentions": False},
+    "caption-words": {"max_caption_words": None},
+    "single-image": {"single_images": False},
+    "min-likes": {"min_likes": None},
+    "one-image-one-pair": {"one_image_one_pair": False},
+}
+
+Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
+
+
+@app.command()
+def pairs(
+    source: Annotated[
+        Path, typer.Argument(metavar="POSTS", help="posts.parquet, or with --levels a CSV.")
+    ],
+    out: OutFile,
+    rules: Annotated[str, typer.Option(help="paper or same-user-wide.")] = "paper",
+    days: Annotated[
+        int | None,
+        typer.Option(
+            help="Width of the time window: UTC calendar dates less than this apart (paper), or "
+            "at most so many times 24 hours (same-user-wide)."
+        ),
+    ] = None,
+    window_hours: Annotated[
+        float | None, typer.Option(help="Count the window in hours instead of dates.")
+    ] = None,
+    sigma: Annotated[float | None, typer.Option(help="Spread of log likes of one image.")] = None,
+    confidence: Annotated[float | None, typer.Option(help="T of Eq. 6, above .5.")] = None,
+    min_age_days: Annotated[float | None, typer.Option(help="Age at download.")] = None,
+    max_caption_words: Annotated[
+        int | None, typer.Option(help="Words without hashtags and mentions.")
+    ] = None,
+    min_likes: Annotated[int | None, typer.Option(help="Of what --measure says.")] = None,
+    measure: Annotated[
+        str, typer.Option(help="likes, views, score or likes-per-view: S is its logarithm.")
+    ] = "likes",
+    count_noise: Annotated[
+        bool,
+        typer.Option("--count-noise", help="Beyond the paper: a count n adds 1/n to σ²."),
+    ] = False,
+    max_pairs_per_user: Annotated[
+        int | None, typer.Option(help="Beyond the paper: a seeded choice of each user's pairs.")
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(metavar="RULE", help=f"Switch off: {', '.join(OFF)}.")
+    ] = None,
+    matching: Annotated[
+        str, typer.Option(help="random, most-certain, closest-in-time or maximum (most pairs).")
+    ] = "random",
+    seed: Seed = 0,
+    candidates: Annotated[
+        int, typer.Option(min=1, help="Later posts that each post looks at, at most.")
+    ] = 64,
+    downloaded_at: DownloadedAt = None,
+    assume_settled: Annotated[
+        bool,
+        typer.Option("--assume-settled", help="Posts of unknown download time are old enough."),
+    ] = False,
+    memory_limit: Annotated[str, typer.Option(help="For DuckDB, which spills to disk.")] = "4GB",
+    threads: Annotated[int | None, typer.Option(min=1, help="Default: every core.")] = None,
+    levels: Annotated[
+        bool, typer.Option("--levels", help="POSTS is a CSV with the columns image and level.")
+    ] = False,
+    name: Annotated[str, typer.Option(help="With --levels: what to call the set.")] = "levels",
+    as_json: JsonFlag = False,
+) -> None:
+    """Pair posts that differ by picture alone, by the rules of the paper.
+
+    Example: i2pa pairs posts.parquet -o pairs.parquet --matching closest-in-time
+    """
+    need_data("i2pa pairs")
+    from i2pa.pairs import build_pairs, pairs_from_levels, write_pairs
+    from i2pa.pairs.match import EXACT_UP_TO
+    from i2pa.posts import load_posts
+
+    check_output(out)
+    if levels:
+        graded = pairs_from_levels(source, name)
+        write_pairs(graded, out)
+        if as_json:
+            output.print_json("pairs", output=str(out), pairs=graded.num_rows, name=name)
+        else:
+            print(f"{out}: {graded.num_rows:,} pairs across levels")
+        return
+    numbers = {
+        "sigma": sigma,
+        "confidence": confidence,
+        "min_age_days": min_age_days,
+        "max_caption_words": max_caption_words,
+        "min_likes": min_likes,
+        "count_noise": count_noise or None,
+        "max_pairs_per_user": max_pairs_per_user,
+    }
+    chosen = _choose_rules(rules, days, window_hours, numbers, measure, without or [])
+    built = build_pairs(
+        load_posts(source),
+        chosen,
+        seed=seed,
+        matching=cast("Matching", matching),
+        downloaded_at=parse_time(downloaded_at),
+        assume_settled=assume_settled,
+        candidates=candidates,
+        memory_limit=memory_limit,
+        threads=threads,
+    )
+    write_pairs(built.pairs, out)
+    if built.too_many_for_maximum:
+        output.warn(
+            f"WARNING: {built.too_many_for_maximum:,} posts are in groups of more than "
+            f"{EXACT_UP_TO:,}, too many for --matching maximum; they were matched at random"
+        )
+    _show_pairs(built, chosen, out, as_json)
+
+
+@app.command()
+def split(
+    source: Annotated[Path, typer.Argument(metavar="PAIRS", help="pairs.parquet")],
+    out: OutFile,
+    by: Annotated[
+        str, typer.Option(help="user; pair (as the paper does); time (each part after the last).")
+    ] = "user",
+    fractions: Annotated[str, typer.Option(help="Of pairs, to train, val and test.")] = ".8,.1,.1",
+    counts: Annotated[
+        str | None,
+        typer.Option(help="Pairs of train, val and test instead, as rest,50000,50000."),
+    ] = None,
+    seed: Seed = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Share out pairs among train, val and test, and prove what the parts share.
+
+    Example: i2pa split pairs.parquet -o split.parquet --by user --fractions .7,.15,.15
+    """
+    need_data("i2pa split")
+    from i2pa.pairs import read_pairs, split_pairs, write_pairs
+
+    check_output(out)
+    shares = _three("--fractions", fractions, ".8,.1,.1", float)
+    wanted = None if counts is None else _three("--counts", counts, "rest,50000,50000", _count)
+    done = split_pairs(read_pairs(source), cast("Any", by), shares, seed, counts=wanted)
+    write_pairs(done.pairs, out)
+    _show_split(done, out, as_json)
+
+
+def _three(option: str, text: str, example: str, parse: Callable[[str], Number]) -> list[Number]:
+    try:
+        return [parse(part.strip()) for part in text.split(",")]
+    except ValueError as error:
+        raise UserInputError(
+            f"{option} {text} is not three numbers", remedy=f"for example {example}"
+        ) from error
+
+
+def _count(text: str) -> int | Literal["rest"]:
+    return "rest" if text == "rest" else int(text)
+
+
+def _choose_rules(
+    named: str,
+    days: int | None,
+    window_hours: float | None,
+    numbers: dict[str, float | None],
+    measure: str,
+    without: Sequence[str],
+) -> PairRules:
+    from i2pa.pairs import RULE_SETS, within_days
+
+    if named not in RULE_SETS:
+        raise UserInputError(
+            f"unknown rules {named!r}", remedy=f"choose from {', '.join(RULE_SETS)}"
+        )
+    changes: dict[str, Any] = {k: v for k, v in numbers.items() if v is not None}
+    rules = replace(RULE_SETS[named], measure=cast("Any", measure), **changes)
+    if days is not None:
+        rules = within_days(rules, days)
+    if window_hours is not None:
+        rules = replace(rules, dates_closer_than=None, window_hours=window_hours)
+    for name in without:
+        if name not in OFF:
+            raise UserInputError(
+                f"--without {name}: no such rule", remedy=f"choose from {', '.join(OFF)}"
+            )
+        rules = replace(rules, **OFF[name])
+    return rules
+
+
+def _show_pairs(built: PairsBuilt, rules: PairRules, out: Path, as_json: bool) -> None:
+    from i2pa.pairs.schema import metadata
+    from i2pa.pairs.summary import table_1
+
+    facts = metadata(built.pairs)
+    lines = table_1(built.summary, rules.measure)
+    if as_json:
+        output.print_json(
+            "pairs",
+            output=str(out),
+            pairs=built.pairs.num_rows,
+            rules=asdict(rules),
+            **{key: facts[key] for key in ("rules_sha256", "matching", "posts_hash")},
+            seed=int(facts["seed"]),
+            funnel=[asdict(step) | {"after": step.after} for step in built.funnel],
+            windows_cut=built.windows_cut,
+            too_many_for_maximum=built.too_many_for_maximum,
+            table_1=[{"attribute": a, "value": v, "paper": p} for a, v, p in lines],
+        )
+        return
+    output.print_columns(
+        f"{out}: what each rule leaves",
+        ("rule", "of", "in", "removed", "left"),
+        [
+            (step.rule, step.unit, f"{step.before:,}", f"{step.removed:,}", f"{step.after:,}")
+            for step in built.funnel
+        ],
+    )
+    if built.windows_cut:
+        print(
+            f"{built.windows_cut:,} posts had more than {facts['candidates']} later posts in their "
+            "window and looked at a seeded choice of them (--candidates)"
+        )
+    output.print_columns(
+        "Table 1",
+        ("attribute", "here", "paper"),
+        [(a, _number(v), _number(p)) for a, v, p in lines],
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.4g}" if value < 1e4 else f"{value:,.0f}"
+
+
+def _show_split(done: PairsSplit, out: Path, as_json: bool) -> None:
+    parts = [
+        asdict(part) | {end: time and time.isoformat() for end, time in _ends(part).items()}
+        for part in done.parts
+    ]
+    if as_json:
+        output.print_json(
+            "split",
+            output=str(out),
+            by=done.by,
+            parts=parts,
+            users_shared=done.users_shared,
+            images_shared=done.images_shared,
+            left_out=done.left_out,
+        )
+        return
+    output.print_columns(
+        str(out),
+        ("part", "pairs", "users", "images", "first post", "last post"),
+        [
+            (
+                p.name,
+                *(f"{n:,}" for n in (p.pairs, p.users, p.images)),
+                *(f"{time:%Y-%m-%d %H:%M}" if time else "" for time in _ends(p).values()),
+            )
+            for p in done.parts
+        ],
+    )
+    print(f"in more than one part: {done.users_shared:,} users, {done.images_shared:,} images")
+    if done.left_out:
+        print(f"in no part: {done.left_out:,} pairs that straddle a cut in time")
+
+
+def _ends(part: Part) -> dict[str, datetime | None]:
+    return {"first": part.first, "last": part.last}
