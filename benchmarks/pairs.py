@@ -79,7 +79,7 @@ def _captions(rng: np.random.Generator, n: int) -> pa.Array:
 
 def with_facts(posts: pa.Table) -> pa.Table:
     facts = caption_columns(posts["caption"])
-    for name in ("tags_key", "mentions_key", "caption_words"):
+    for name in ("tags_key", "mentions_key", "tags", "mentions", "caption_words"):
         i = posts.schema.get_field_index(name)
         posts = posts.set_column(i, posts.schema.field(i), getattr(facts, name))
     return posts

@@ -30,7 +30,8 @@ def make_posts(*given: dict[str, Any]) -> pa.Table:
     return pa.table(
         [
             *(table[name] for name in POSTS.names[:16]),
-            *(facts.tags_key, facts.mentions_key, facts.caption_words, dates),
+            *(facts.tags_key, facts.mentions_key, facts.tags, facts.mentions),
+            *(facts.caption_words, dates),
         ],
         schema=POSTS,
     )

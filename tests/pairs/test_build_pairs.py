@@ -50,6 +50,8 @@ some_rules = st.builds(
     dates_closer_than=st.sampled_from([10, 2, None]),
     window_hours=st.sampled_from([None, 36]),
     same_hashtags=st.booleans(),
+    hashtag_tolerance=st.sampled_from([None, None, 0, 1]),
+    count_noise=st.booleans(),
     same_mentions=st.booleans(),
     max_caption_words=st.sampled_from([6, 0, None]),
     single_images=st.booleans(),
@@ -75,16 +77,23 @@ def single_ok(post: dict[str, Any], rules: PairRules, *, settled: bool) -> bool:
     return bool(post["downloaded_at"] - post["uploaded_at"] >= timedelta(rules.min_age_days))
 
 
+def tags_ok(one: tuple[str, ...], other: tuple[str, ...], rules: PairRules) -> bool:
+    if rules.hashtag_tolerance is not None:
+        return abs(len(one) - len(other)) <= rules.hashtag_tolerance
+    return not rules.same_hashtags or one == other
+
+
 def pair_ok(a: dict[str, Any], b: dict[str, Any], rules: PairRules) -> bool:
     facts = parse_caption(a["caption"]), parse_caption(b["caption"])
     dates_apart = abs((a["uploaded_at"].date() - b["uploaded_at"].date()).days)
     hours_apart = abs((a["uploaded_at"] - b["uploaded_at"]).total_seconds()) / 3600
     gap = abs(math.log(a[rules.measure]) - math.log(b[rules.measure]))
-    sure = NormalDist().cdf(gap / (math.sqrt(2) * rules.sigma))
+    noise = 1 / a[rules.measure] + 1 / b[rules.measure] if rules.count_noise else 0
+    sure = NormalDist().cdf(gap / math.sqrt(2 * rules.sigma**2 + noise))
     return (
         a["platform"] == b["platform"]
         and (not rules.same_user or a["user_id"] == b["user_id"])
-        and (not rules.same_hashtags or facts[0].tags == facts[1].tags)
+        and tags_ok(facts[0].tags, facts[1].tags, rules)
         and (not rules.same_mentions or facts[0].mentions == facts[1].mentions)
         and (rules.dates_closer_than is None or dates_apart < rules.dates_closer_than)
         and (rules.window_hours is None or hours_apart <= rules.window_hours)

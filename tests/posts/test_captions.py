@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from i2pa.posts.captions import MAX_WORDS, NO_KEY, caption_columns, multiset_key, parse_caption
+from i2pa.posts.captions import MAX_COUNT, NO_KEY, caption_columns, multiset_key, parse_caption
 
 # Unicode grows: a character that this Python does not know yet may be known to Arrow.
 known = st.characters(exclude_categories=["Cs", "Cn"])
@@ -89,5 +89,12 @@ def test_batches_chunks_and_slices_keep_their_order() -> None:
     assert found.caption_words.to_pylist() == [by_definition(t)[2] for t in texts[3:]]
 
 
+def test_items_are_counted_with_their_repeats() -> None:
+    texts = ["#a #b #a", "@x", None, "#Été @y @y"]
+    found = caption_columns(pa.array(texts))
+    assert found.tags.to_pylist() == [3, 0, 0, 1]
+    assert found.mentions.to_pylist() == [0, 1, 0, 2]
+
+
 def test_very_long_captions_saturate() -> None:
-    assert facts(["w " * 40_000])[0][2] == MAX_WORDS
+    assert facts(["w " * 40_000])[0][2] == MAX_COUNT

@@ -66,6 +66,10 @@ def pairs(
     measure: Annotated[
         str, typer.Option(help="likes, views, score or likes-per-view: S is its logarithm.")
     ] = "likes",
+    hashtag_tolerance: Annotated[
+        int | None,
+        typer.Option(help="Beyond the paper: numbers of hashtags may differ by this, whichever."),
+    ] = None,
     count_noise: Annotated[
         bool,
         typer.Option("--count-noise", help="Beyond the paper: a count n adds 1/n to σ²."),
@@ -120,6 +124,7 @@ def pairs(
         "min_age_days": min_age_days,
         "max_caption_words": max_caption_words,
         "min_likes": min_likes,
+        "hashtag_tolerance": hashtag_tolerance,
         "count_noise": count_noise or None,
         "max_pairs_per_user": max_pairs_per_user,
     }

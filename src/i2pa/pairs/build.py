@@ -100,13 +100,15 @@ def build_pairs(
     if matching == "maximum" and rules.one_image_one_pair:
         exact = exactly_matched(eligible.group_end)
         at_most, inexact = np.where(exact, len(ends), candidates), int((~exact).sum())
-    winner, loser, n_sure = _choose(eligible, ends, rules, matching, at_most, found["post_id"])
+    winner, loser, n_alike, n_sure = _choose(
+        eligible, ends, rules, matching, at_most, found["post_id"]
+    )
     n_matched = len(winner)
     if rules.max_pairs_per_user is not None:
         kept = keep_per_user(winner, loser, eligible, rules.max_pairs_per_user)
         winner, loser = winner[kept], loser[kept]
     looked_at = int(np.minimum(later, at_most).sum())
-    chosen = (looked_at, n_sure, n_matched, len(winner))
+    chosen = (looked_at, n_alike, n_sure, n_matched, len(winner))
     funnel += _count_pairs(rules, group_counts, int(later.sum()), candidates, chosen)
     if not len(winner):
         raise no_pair_error(funnel)
@@ -185,8 +187,8 @@ def _fingerprint(connection: duckdb.DuckDBPyConnection, found: pa.Table) -> str:
     """128-bit hash of the posts that may pair, whatever their order: 32 hex digits."""
     connection.register("found", found)
     row = connection.execute(
-        "SELECT bit_xor(md5_number(concat_ws('|', platform, user_id, post_id, time, s, tags, "
-        "mentions, image))) FROM found"
+        "SELECT bit_xor(md5_number(concat_ws('|', platform, user_id, post_id, time, s, of_tags, "
+        "of_mentions, image))) FROM found"
     ).fetchone()
     return f"{(row and row[0]) or 0:032x}"
 
@@ -208,10 +210,11 @@ def _group(found: pa.Table, rules: PairRules) -> tuple[Eligible, list[tuple[str,
         starts = np.flatnonzero(new)
         return np.diff(np.append(starts, n))
 
+    same_tags = rules.same_hashtags and rules.hashtag_tolerance is None
     keys = [
         (rules.same_user, ("platform", "of_user"), "the same user", "--without same-user"),
-        (rules.same_hashtags, ("tags",), "the same hashtags", "--without hashtags"),
-        (rules.same_mentions, ("mentions",), "the same mentions", "--without mentions"),
+        (same_tags, ("of_tags",), "the same hashtags", "--without hashtags"),
+        (rules.same_mentions, ("of_mentions",), "the same mentions", "--without mentions"),
     ]
     sizes = refine("platform")
     user = None
@@ -228,6 +231,7 @@ def _group(found: pa.Table, rules: PairRules) -> tuple[Eligible, list[tuple[str,
         date=found["date"].to_numpy(),
         s=found["s"].to_numpy(),
         noise=found["noise"].to_numpy(),
+        tags=found["n_tags"].to_numpy(),
         hash=found["hash"].to_numpy(),
     )
     return eligible, counts
@@ -240,8 +244,8 @@ def _choose(
     matching: Matching,
     at_most: Ints,
     ids: pa.ChunkedArray,
-) -> tuple[Ints, Ints, int]:
-    """Winners, losers (indices of eligible posts), and how many pairs were discriminable."""
+) -> tuple[Ints, Ints, int, int]:
+    """Winners, losers (indices of eligible posts), and how many pairs were alike, discriminable."""
 
     @cache
     def id_ranks() -> Ints:
@@ -249,16 +253,18 @@ def _choose(
         ranks[pc.sort_indices(ids).to_numpy()] = np.arange(len(ids))
         return ranks
 
-    winners, losers, n_sure = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
+    winners, losers = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    n_alike = n_sure = 0
     nearest = matching == "closest-in-time"
     for block in edges(eligible, ends, rules, at_most=at_most, nearest=nearest):
+        n_alike += block.alike
         n_sure += block.winner.size
         kept: Ints | slice = slice(None)
         if rules.one_image_one_pair:
             kept = match(block, eligible, matching, id_ranks)
         winners.append(block.winner[kept])
         losers.append(block.loser[kept])
-    return np.concatenate(winners), np.concatenate(losers), n_sure
+    return np.concatenate(winners), np.concatenate(losers), n_alike, n_sure
 
 
 def _count_pairs(
@@ -266,13 +272,14 @@ def _count_pairs(
     group_counts: list[tuple[str, str, int]],
     n_later: int,
     candidates: int,
-    chosen: tuple[int, int, int, int],
+    chosen: tuple[int, int, int, int, int],
 ) -> list[Step]:
     """Steps of the funnel in pairs; windows and groups are counted without listing them.
 
-    `chosen` counts the pairs looked at, discriminable, matched, and within the user's cap.
+    `chosen` counts the pairs looked at, alike in the number of hashtags, discriminable, matched,
+    and within the user's cap.
     """
-    looked_at, n_sure, n_matched, n_kept = chosen
+    looked_at, n_alike, n_sure, n_matched, n_kept = chosen
     left = [*group_counts]
     if rules.dates_closer_than is not None:
         name = f"UTC dates less than {rules.dates_closer_than} days apart"
@@ -281,6 +288,9 @@ def _count_pairs(
         name = f"at most {rules.window_hours:g} hours apart"
         left.append((name, "--window-hours N", n_later))
     left.append((f"looked at ({candidates} later posts each)", "--candidates N", looked_at))
+    if rules.hashtag_tolerance is not None:
+        name = f"numbers of hashtags at most {rules.hashtag_tolerance} apart"
+        left.append((name, "--hashtag-tolerance N", n_alike))
     if rules.confidence is not None:
         name = f"P(Q_A >= Q_B) at least {rules.confidence:g}"
         left.append((name, "--confidence T or --sigma S", n_sure))

@@ -30,8 +30,8 @@ class Eligible:
 
     `user` numbers the users; `group_end` is the index past the last post of its group; `time` is
     microseconds since 1970, `date` days since 1970, both UTC; `s` the natural log of the measure,
-    `noise` the variance that counting adds to it (0 where the rules ignore that); `hash` seeded,
-    uniform.
+    `noise` the variance that counting adds to it (0 where the rules ignore that); `tags` the
+    number of hashtags; `hash` seeded, uniform.
     """
 
     user: Ints
@@ -40,17 +40,22 @@ class Eligible:
     date: Ints
     s: Floats
     noise: Floats
+    tags: Ints
     hash: Hashes
 
 
 @dataclass(frozen=True)
 class Edges:
-    """Discriminable pairs among the posts `first` ≤ i < `stop`, a union of whole groups."""
+    """Discriminable pairs among the posts `first` ≤ i < `stop`, a union of whole groups.
+
+    `alike` pairs were near enough in the number of hashtags, discriminable or not.
+    """
 
     first: int
     stop: int
     winner: Ints
     loser: Ints
+    alike: int
 
 
 def window_ends(posts: Eligible, rules: PairRules) -> Ints:
@@ -105,6 +110,10 @@ def edges(
             start = (posts.hash[left] % size.astype(np.uint64)).astype(np.int64)
             k = np.where(size > most, (k * size + start) // most, k)
         right = left + 1 + k
+        if rules.hashtag_tolerance is not None:
+            near = np.abs(posts.tags[left] - posts.tags[right]) <= rules.hashtag_tolerance
+            left, right = left[near], right[near]
+        alike = left.size
         gap = posts.s[left] - posts.s[right]
         least: float | Floats = rules.min_log_gap
         if rules.count_noise:
@@ -112,5 +121,6 @@ def edges(
         sure = np.abs(gap) >= least if rules.confidence is not None else gap != 0
         left, right, gap = left[sure], right[sure], gap[sure]
         left_wins = gap > 0
-        yield Edges(first, stop, np.where(left_wins, left, right), np.where(left_wins, right, left))
+        winner, loser = np.where(left_wins, left, right), np.where(left_wins, right, left)
+        yield Edges(first, stop, winner, loser, alike)
         first = stop

@@ -70,15 +70,17 @@ def eligible_sql(rules: PairRules, posts_meet: list[PostRule]) -> str:
     s = " - ".join(f"ln({count})" for count in counts)
     # The variance of ln(n) of a count n is about 1/n.
     noise = " + ".join(f"1.0 / {count}" for count in counts) if rules.count_noise else "0.0"
-    tags = "tags_key" if rules.same_hashtags else "0::UBIGINT"
+    same_tags = rules.same_hashtags and rules.hashtag_tolerance is None
+    tags = "tags_key" if same_tags else "0::UBIGINT"
     mentions = "mentions_key" if rules.same_mentions else "0::UBIGINT"
     meets = " AND ".join(f"({rule.holds})" for rule in posts_meet)
     return (
         "SELECT row, platform, user_id, post_id, image, epoch_us(uploaded_at) AS time, "
-        f"utc_date - DATE '1970-01-01' AS date, {s} AS s, ({noise})::DOUBLE AS noise, "
+        f"utc_date - DATE '1970-01-01' AS date, {s} AS s, tags::BIGINT AS n_tags, "
+        f"({noise})::DOUBLE AS noise, "
         f"{user} AS of_user, "
-        f"{tags} AS tags, {mentions} AS mentions, "
+        f"{tags} AS of_tags, {mentions} AS of_mentions, "
         "md5_number_lower(concat_ws('|', $seed, platform, post_id)) AS hash "
         f"FROM posts WHERE {meets} "
-        "ORDER BY platform, of_user, tags, mentions, time, hash, post_id"
+        "ORDER BY platform, of_user, of_tags, of_mentions, time, hash, post_id"
     )

@@ -39,6 +39,7 @@ class PairRules:
 
     None or False switches a rule off. Dates are UTC calendar dates, which is what the authors'
     released pairs show; `window_hours` is the other reading of "within ten days".
+    `hashtag_tolerance` takes the place of `same_hashtags`.
     """
 
     sigma: float = 0.3  # spread of log likes, were one picture posted many times
@@ -54,6 +55,7 @@ class PairRules:
     min_likes: int | None = 50  # of whatever is measured; few likes are noise
     measure: Measure = "likes"  # S is its natural logarithm
     one_image_one_pair: bool = True
+    hashtag_tolerance: int | None = None  # beyond the paper: numbers of hashtags may differ by this
     count_noise: bool = False  # beyond the paper: a count n adds 1/n to the variance of S
     max_pairs_per_user: int | None = None  # beyond the paper: a seeded choice of each user's pairs
 
@@ -65,7 +67,7 @@ class PairRules:
         for name in ("dates_closer_than", "window_hours", "min_likes", "max_pairs_per_user"):
             value = getattr(self, name)
             _require(value is None or value > 0, name, value, "above 0, or None for off")
-        for name in ("min_age_days", "max_caption_words"):
+        for name in ("min_age_days", "max_caption_words", "hashtag_tolerance"):
             value = getattr(self, name)
             _require(value is None or value >= 0, name, value, "0 or more, or None for off")
         known = self.measure in get_args(Measure)

@@ -27,7 +27,7 @@ import pyarrow as pa
 NO_KEY = 0
 """Key of the empty multiset: a caption without hashtags (or mentions), or no caption at all."""
 
-MAX_WORDS = np.iinfo(np.int16).max
+MAX_COUNT = np.iinfo(np.int16).max
 
 # What a character can be, as bits; a character is judged by what it folds to, so `＃` is a HASH.
 _ALNUM, _MARK, _UNDERSCORE, _DOT, _HASH, _AT, _BLANK, _ODD = (1 << bit for bit in range(8))
@@ -54,10 +54,12 @@ class CaptionFacts:
 
 @dataclass(frozen=True)
 class CaptionColumns:
-    """One value a caption: uint64 keys and int16 word counts, none of them null."""
+    """One value a caption: uint64 keys and int16 counts, none of them null."""
 
     tags_key: pa.Array
     mentions_key: pa.Array
+    tags: pa.Array
+    mentions: pa.Array
     caption_words: pa.Array
 
 
@@ -182,12 +184,23 @@ def caption_columns(
         found = [part for parts in pool.map(_scan, batches, firsts) for part in parts]
     words = np.zeros(len(captions), dtype=np.int16)
     for part in found:
-        words[part.rows] = np.minimum(part.words, MAX_WORDS)
+        words[part.rows] = np.minimum(part.words, MAX_COUNT)
+    tags, mentions = [part.tags for part in found], [part.mentions for part in found]
+    n = len(captions)
     return CaptionColumns(
-        _keys([part.tags for part in found], len(captions)),
-        _keys([part.mentions for part in found], len(captions)),
-        pa.array(words),
+        tags_key=_keys(tags, n),
+        mentions_key=_keys(mentions, n),
+        tags=_counts(tags, n),
+        mentions=_counts(mentions, n),
+        caption_words=pa.array(words),
     )
+
+
+def _counts(items: list[_Items], n_captions: int) -> pa.Array:
+    """How many items every caption has."""
+    rows = np.concatenate([part.rows for part in items] or [np.zeros(0, np.int64)])
+    counts = np.bincount(rows, minlength=n_captions)
+    return pa.array(np.minimum(counts, MAX_COUNT).astype(np.int16))
 
 
 def _keys(items: list[_Items], n_captions: int) -> pa.Array:

@@ -22,7 +22,7 @@ COUNTS = ("likes", "views", "comments", "followers", "followings", "user_posts",
 TYPED = tuple(
     name
     for name in POSTS.names
-    if name not in ("tags_key", "mentions_key", "caption_words", "utc_date")
+    if name not in ("tags_key", "mentions_key", "tags", "mentions", "caption_words", "utc_date")
 )
 UNKNOWN_PLATFORM = "unknown"
 

@@ -42,6 +42,8 @@ COLUMNS = (
     ),
     Column("tags_key", pa.uint64(), "hash of the sorted multiset of hashtags; 0: none"),
     Column("mentions_key", pa.uint64(), "hash of the sorted multiset of @mentions; 0: none"),
+    Column("tags", pa.int16(), "how many hashtags, repeats counted"),
+    Column("mentions", pa.int16(), "how many @mentions, repeats counted"),
     Column("caption_words", pa.int16(), "words left without hashtags and mentions"),
     Column("utc_date", pa.date32(), "calendar date of uploaded_at in UTC"),
 )

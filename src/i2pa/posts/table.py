@@ -136,7 +136,8 @@ def _with_facts(typed: pa.Table) -> pa.Table:
     facts = caption_columns(typed["caption"])
     dates = typed["uploaded_at"].cast(pa.date32())
     arrays = [typed[name] for name in TYPED]
-    arrays += [facts.tags_key, facts.mentions_key, facts.caption_words, dates]
+    arrays += [facts.tags_key, facts.mentions_key, facts.tags, facts.mentions]
+    arrays += [facts.caption_words, dates]
     return pa.table(arrays, schema=POSTS).combine_chunks()
 
 
