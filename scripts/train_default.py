@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from i2pa.errors import DataError
+from i2pa.errors import DataError, I2paError
 from i2pa.images.transforms import transform_named
 from i2pa.metrics.accuracy import pairwise_correct
 from i2pa.metrics.baselines import later_wins
@@ -222,4 +223,7 @@ def window(days: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except I2paError as error:
+        sys.exit(f"train_default: {error}")

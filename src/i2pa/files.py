@@ -18,7 +18,11 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     Folders on the way are made. Raises UserInputError where the place cannot be written; after
     any error the old file, or none, is there.
     """
-    final = Path(path)
+    # A link stays a link: what it points to is replaced.
+    final = Path(os.path.realpath(path))
+    if final.exists() and not final.is_file():
+        kind = "is a folder" if final.is_dir() else "is no regular file"
+        raise UserInputError(kind, where=str(path), remedy="name a file to write")
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.name}.")

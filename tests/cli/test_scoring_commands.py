@@ -103,7 +103,7 @@ def test_bad_input_gives_one_clear_line_and_the_right_exit_code(i2pa, tmp_path, 
     cases = [
         (("rank", tmp_path / "nowhere"), 2, "no such file or folder"),
         (("rank", empty), 1, "no pictures found"),
-        (("rank", tmp_path, "--model", "nonsense"), 1, "no model 'nonsense'"),
+        (("rank", tmp_path, "--model", "nonsense"), 2, "no model 'nonsense'"),
         (("rank", picture, "--json", "--csv"), 2, "exclude each other"),
         (("rank", picture, "-o", tmp_path / "r.xlsx"), 2, "name it .json or .csv"),
         (("rank", picture, "-o", picture / "r.csv"), 2, "cannot be written"),

@@ -100,7 +100,7 @@ def test_altered_bytes_are_refused(tmp_path):
 
 
 def test_missing_and_foreign_models_are_named(tmp_path):
-    with pytest.raises(ModelError, match="i2pa-lite2@1"):
+    with pytest.raises(UserInputError, match="i2pa-lite2@1"):
         find_model("no-such-model")
     other = tmp_path / "other.onnx"
     other.write_bytes(b"not a model")

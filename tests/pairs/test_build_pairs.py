@@ -313,6 +313,7 @@ def test_the_funnel_counted_by_hand() -> None:
         ("posts", 8, 1),  # download known
         ("posts", 7, 1),  # settled
         ("posts", 6, 1),  # caption words
+        ("posts", 5, 0),  # a picture of its own
         ("pairs", 10, 6),  # same user
         ("pairs", 4, 0),  # same hashtags
         ("pairs", 4, 1),  # same mentions

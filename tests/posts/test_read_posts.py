@@ -219,6 +219,70 @@ def test_an_open_quote_is_refused_before_it_swallows_the_rows_after_it(tmp_path)
         read_posts(path)
 
 
+def test_two_open_quotes_cannot_hide_rows_in_one_caption(tmp_path):
+    path = tmp_path / "open.csv"
+    rows = [f"p{i},u,2020-01-0{i + 1},5,fine {i}" for i in range(6)]
+    rows[1], rows[4] = 'p1,u,2020-01-02,5,"never closed', 'p4,u,2020-01-05,5,nor this"'
+    path.write_text("\n".join(["post_id,user_id,uploaded_at,likes,caption", *rows]) + "\n")
+    read = read_posts(path)
+    assert read.posts["post_id"].to_pylist() == ["p0", "p5"]
+    (reject,) = read.rejects.to_pylist()
+    assert (reject["row"], "is a quote left open?" in reject["reason"]) == (3, True)
+
+
+def test_a_caption_of_many_lines_and_commas_is_no_row(tmp_path):
+    path = tmp_path / "commas.csv"
+    path.write_text(
+        'post_id,user_id,uploaded_at,likes,caption\np,u,2020-01-01,5,"one\na, b, c, d, e\n"\n'
+    )
+    assert read_posts(path).posts["caption"].to_pylist() == ["one\na, b, c, d, e\n"]
+
+
+def test_ids_and_numbers_that_pandas_lost_are_missing(tmp_path):
+    path = tmp_path / "floats.parquet"
+    day = 1559383200.0
+    table = pa.table(
+        {
+            "post_id": ["a", "b", "c", "d"],
+            "user_id": ["u", "nan", "u", "u"],
+            "uploaded_at": [day, day, float("nan"), 1e30],
+            "likes": [5.0, 5.0, 5.0, 5.0],
+            "image_count": [1, 1, 1, 1],
+        }
+    )
+    pq.write_table(table, path)
+    read = read_posts(path)
+    assert read.posts["post_id"].to_pylist() == ["a"]
+    assert [r["reason"] for r in read.rejects.to_pylist()] == [
+        "user_id is missing",
+        *["uploaded_at is not a time"] * 2,
+    ]
+
+
+def test_counts_of_images_beyond_reason_are_rejected(tmp_path):
+    path = tmp_path / "counts.csv"
+    path.write_text(
+        "post_id,user_id,uploaded_at,likes,image_count,media_type\n"
+        "a,u,2020-01-01,5,3000000000,image\nb,u,2020-01-01,5,-1,image\nc,u,2020-01-01,5,1,1.0\n"
+    )
+    read = read_posts(path)
+    assert (read.posts["post_id"].to_pylist(), read.rejects.num_rows) == (["c"], 2)
+
+
+def test_utf_16_and_damaged_pages_are_named(tmp_path):
+    (tmp_path / "wide.csv").write_text("post_id,user_id,uploaded_at,likes\n", encoding="utf-16")
+    with pytest.raises(DataError, match="UTF-16; save it as UTF-8"):
+        read_posts(tmp_path / "wide.csv")
+    file = tmp_path / "page.parquet"
+    columns = {"post_id": [f"p{i}" for i in range(500)], "user_id": ["u"] * 500}
+    pq.write_table(pa.table(columns | {"uploaded_at": [1] * 500, "likes": [1] * 500}), file)
+    data = bytearray(file.read_bytes())
+    data[10:400] = b"\xff" * 390
+    file.write_bytes(data)
+    with pytest.raises(DataError, match="cannot be read"):
+        read_posts(file)
+
+
 def test_a_quote_inside_a_bare_field_is_just_a_character(tmp_path):
     path = tmp_path / "inch.csv"
     path.write_text('post_id,user_id,uploaded_at,likes,caption\np,u,2020-01-01,5,a 5" screen\n')

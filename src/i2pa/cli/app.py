@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+import i2pa
 from i2pa.errors import I2paError
 
 EXIT_CTRL_C = 130
+UNPRINTABLE = "i2pa-unprintable"
+"""Name of the error handler of stdout and stderr."""
 
 
 class _Commands(TyperGroup):
@@ -32,10 +37,20 @@ class _Commands(TyperGroup):
             print("i2pa: stopped", file=sys.stderr)
             raise typer.Exit(EXIT_CTRL_C) from error
         except BrokenPipeError as error:
-            # The reader has gone (`i2pa rank . | head`): keep the interpreter's last flush quiet.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # The reader has gone (`i2pa rank . | head`).
+            _silence_stdout()
             raise typer.Exit from error
+        except OSError as error:
+            _silence_stdout()
+            name = f"{error.filename}: " if error.filename else ""
+            print(f"i2pa: {name}{error.strerror or error}", file=sys.stderr)
+            raise typer.Exit(1) from error
         return result
+
+
+def _silence_stdout() -> None:
+    """Keep the interpreter's last flush quiet: what it holds can no longer be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 app = typer.Typer(
@@ -43,6 +58,7 @@ app = typer.Typer(
     cls=_Commands,
     help="Intrinsic image popularity: rank pictures by the attention their content alone earns.",
     no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -50,12 +66,34 @@ app = typer.Typer(
 )
 
 
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"i2pa {i2pa.__version__}")
+        raise typer.Exit
+
+
+def _as_bytes_or_mark(error: UnicodeError) -> tuple[str | bytes, int]:
+    """File names that are no valid text come out as the bytes they are; other signs as `?`."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        if not isinstance(error, UnicodeEncodeError):
+            raise
+        return "?" * (error.end - error.start), error.end
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line, with `argv` in place of the process's arguments if given, and exit."""
     # What Pillow warns of (odd EXIF, large pictures) ends as one line of ours, or does not matter.
     warnings.filterwarnings("ignore", module="PIL")
+    codecs.register_error(UNPRINTABLE, _as_bytes_or_mark)
+    # A stream that the caller closed is None; what is meant for it is lost.
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 (open to the end)
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # File names need not be valid text; they come out as the bytes they are.
-            stream.reconfigure(errors="surrogateescape")
+            stream.reconfigure(errors=UNPRINTABLE)
     app(args=list(argv) if argv is not None else None, prog_name="i2pa")

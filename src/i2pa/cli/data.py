@@ -58,7 +58,7 @@ def posts(
     need_data("i2pa posts")
     from i2pa.posts import read_posts, write_posts
 
-    check_output(out)
+    check_output(out, *inputs)
     read = read_posts(
         cast("list[str | os.PathLike[str]]", inputs),
         file_format,
@@ -98,10 +98,14 @@ def need_data(job: str) -> None:
         raise MissingExtraError(job, "data")
 
 
-def check_output(out: Path) -> None:
+def check_output(out: Path, *inputs: Path) -> None:
     """Refuse an impossible output before the work, not after it."""
     if out.is_dir():
         raise UserInputError("is a folder", where=str(out), remedy="name a file to write")
+    if any(out.exists() and path.exists() and out.samefile(path) for path in inputs):
+        raise UserInputError(
+            "is the input itself", where=str(out), remedy="name another file to write"
+        )
 
 
 def _parse_map(items: Sequence[str]) -> dict[str, str]:

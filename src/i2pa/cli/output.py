@@ -28,10 +28,16 @@ from rich.text import Text
 PLAIN_PROGRESS_SECONDS = 10.0
 
 
+class _Stdout(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the one place where commands end; rich would end with 1."""
+        raise BrokenPipeError
+
+
 def stdout() -> Console:
     """Tables go here; as wide as they need to be where no terminal limits them."""
-    console = Console()
-    return console if console.is_terminal else Console(width=160)
+    console = _Stdout()
+    return console if console.is_terminal else _Stdout(width=160)
 
 
 def warn(message: str) -> None:
@@ -81,13 +87,11 @@ def print_columns(title: str, columns: Sequence[str], rows: Sequence[Sequence[st
     print_table(title, columns, rows, numbers=columns[1:])
 
 
-def as_csv(rows: Sequence[Any]) -> str:
-    """Dataclasses of one kind as CSV with a header; empty text for no rows."""
-    if not rows:
-        return ""
+def as_csv(rows: Sequence[Any], kind: type) -> str:
+    """Dataclasses of one kind as CSV with a header."""
     text = io.StringIO()
     writer = csv.DictWriter(
-        text, [field.name for field in dataclasses.fields(rows[0])], lineterminator="\n"
+        text, [field.name for field in dataclasses.fields(kind)], lineterminator="\n"
     )
     writer.writeheader()
     writer.writerows(dataclasses.asdict(row) for row in rows)

@@ -85,7 +85,8 @@ def pairs(
     ] = "random",
     seed: Seed = 0,
     candidates: Annotated[
-        int, typer.Option(min=1, help="Later posts that each post looks at, at most.")
+        int,
+        typer.Option(min=1, max=100_000, help="Later posts that each post looks at, at most."),
     ] = 64,
     downloaded_at: DownloadedAt = None,
     assume_settled: Annotated[
@@ -93,7 +94,9 @@ def pairs(
         typer.Option("--assume-settled", help="Posts of unknown download time are old enough."),
     ] = False,
     memory_limit: Annotated[str, typer.Option(help="For DuckDB, which spills to disk.")] = "4GB",
-    threads: Annotated[int | None, typer.Option(min=1, help="Default: every core.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Default: every core.")
+    ] = None,
     levels: Annotated[
         bool, typer.Option("--levels", help="POSTS is a CSV with the columns image and level.")
     ] = False,
@@ -109,7 +112,7 @@ def pairs(
     from i2pa.pairs.match import EXACT_UP_TO
     from i2pa.posts import load_posts
 
-    check_output(out)
+    check_output(out, source)
     if levels:
         graded = pairs_from_levels(source, name)
         write_pairs(graded, out)
@@ -171,7 +174,7 @@ def split(
     need_data("i2pa split")
     from i2pa.pairs import read_pairs, split_pairs, write_pairs
 
-    check_output(out)
+    check_output(out, source)
     shares = _three("--fractions", fractions, ".8,.1,.1", float)
     wanted = None if counts is None else _three("--counts", counts, "rest,50000,50000", _count)
     done = split_pairs(read_pairs(source), cast("Any", by), shares, seed, counts=wanted)

@@ -68,12 +68,12 @@ def score(
     kind = _kind(as_json, as_csv, out)
     for folder in (path for path in pictures if path.is_dir()):
         raise UserInputError("is a folder", where=str(folder), remedy=f"try: i2pa rank {folder}")
-    found = pictures_in(pictures)
+    pictures_in(pictures)
     scorer = load_model(model)
     with output.progress("scoring", "pictures") as progress:
-        scores = scorer.score(found, progress=progress)
+        scores = scorer.score(pictures, progress=progress)
     _show("i2pa.score/1", scores, kind, out)
-    _report_failures(scores, len(found))
+    _report_failures(scores, len(pictures))
 
 
 @app.command()
@@ -111,6 +111,8 @@ def _kind(as_json: bool, as_csv: bool, out: Path | None) -> str:
         raise UserInputError(
             "the suffix decides the format", where=str(out), remedy="name it .json or .csv"
         )
+    if (as_json and kind == "csv") or (as_csv and kind == "json"):
+        raise UserInputError(f"--output {out} and --{'json' if as_json else 'csv'} disagree")
     return kind
 
 
@@ -121,10 +123,16 @@ def _show(schema: str, result: Scores | Ranking, kind: str, out: Path | None) ->
         title = f"{result.model.tag} · percentiles refer to: {result.reference}"
         _print_table(title, result.items)
         return
-    text = output.as_json(schema, result) + "\n" if kind == "json" else output.as_csv(result.items)
+    row = RankedPicture if isinstance(result, Ranking) else ScoredPicture
+    text = (
+        output.as_json(schema, result) + "\n"
+        if kind == "json"
+        else output.as_csv(result.items, row)
+    )
     if out:
         with whole_file(out) as aside:
             aside.write_text(text, encoding="utf-8", errors="surrogateescape")
+        output.warn(f"wrote {out}: {len(result.items):,} pictures")
     else:
         print(text, end="")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -30,45 +31,63 @@ def train(
         Path | None,
         typer.Option(help="Ordinary pairs of other users, for probabilities and percentiles."),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the finished run in the run folder.")
+    ] = False,
     name: Annotated[str, typer.Option(help="Name of the model.")] = "my-model",
     version: Annotated[int, typer.Option(min=1, help="Version of the model.")] = 1,
     l2: Annotated[
         float | None, typer.Option(min=0, help="Fixed ℓ2 (default: cross-validated).")
     ] = None,
     transform: Annotated[str | None, typer.Option(help="Preprocessing.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the folds.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 0,
 ) -> None:
     """Train a model. Example: i2pa train pairs.parquet --images photos -o run"""
     with needs_extra("i2pa train", "train"):
         from i2pa.pairs import read_pairs
+        from i2pa.training import check_run_folder, write_run
         from i2pa.training import train as train_model
-        from i2pa.training import write_run
         from i2pa.training.card import evaluation_table
         from i2pa.training.recipes import recipe_named
     chosen = replace(recipe_named(recipe), l2=l2, seed=seed)
     if transform:
         chosen = replace(chosen, transform=transform)
-    files = [pairs, *(validate or []), *([calibrate] if calibrate else [])]
+    check_run_folder(out, overwrite=overwrite)
+    measured = _labelled(validate or [])
+    files = {pairs.name: pairs, **measured} | ({calibrate.name: calibrate} if calibrate else {})
     with output.progress("embedding", "pictures") as progress:
         model = train_model(
             read_pairs(pairs),
             images,
             chosen,
-            validate_on={path.stem: read_pairs(path) for path in validate or []},
+            validate_on={label: read_pairs(path) for label, path in measured.items()},
             calibrate_on=read_pairs(calibrate) if calibrate else None,
             name=name,
             version=version,
             progress=progress,
         )
-    inputs = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    inputs = {label: hashlib.sha256(path.read_bytes()).hexdigest() for label, path in files.items()}
     file = write_run(model, out, inputs)
     for picture in model.unreadable:
         output.warn(f"{picture.image}: {picture.reason}")
     if model.pairs_without_picture:
         output.warn(f"{model.pairs_without_picture:,} pairs left out: a picture is missing")
+    if model.measured_without_picture:
+        output.warn(
+            f"{model.measured_without_picture:,} pairs to measure on left out: a picture is missing"
+        )
     print("\n".join(evaluation_table(model.evaluations)))
     print(f"\n{model.metadata.tag}: {file.path} (ℓ2 {model.l2:g})")
     print(f"Try it: i2pa rank FOLDER --model {out}")
+
+
+def _labelled(files: Sequence[Path]) -> dict[str, Path]:
+    """Each file under its short name, or under its whole path where two share that."""
+    stems = [path.stem for path in files]
+    return {
+        path.stem if stems.count(path.stem) == 1 else str(path): path
+        for path in dict.fromkeys(files)
+    }
 
 
 @app.command()

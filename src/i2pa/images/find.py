@@ -14,7 +14,8 @@ def pictures_in(places: Iterable[str | Path]) -> list[Path]:
     """Files given, and pictures (by suffix) in and below the folders given, in a stable order.
 
     Dot-files and dot-folders are skipped; linked folders are followed once, so loops end. A file
-    reached twice is listed once. Raises UserInputError where a place does not exist and DataError
+    reached twice is listed once. A folder that cannot be opened is listed itself, so that scoring
+    names it among the failures. Raises UserInputError where a place does not exist and DataError
     where no picture is found.
     """
     paths = [Path(place) for place in places]
@@ -37,7 +38,12 @@ def pictures_in(places: Iterable[str | Path]) -> list[Path]:
 
 def _below(folder: Path) -> Iterator[Path]:
     seen: set[tuple[int, int]] = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
+    closed: list[Path] = []
+
+    def remember(error: OSError) -> None:
+        closed.append(Path(error.filename))
+
+    for parent, folders, files in os.walk(folder, onerror=remember, followlinks=True):
         status = Path(parent).stat()
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
@@ -47,3 +53,4 @@ def _below(folder: Path) -> Iterator[Path]:
         for name in sorted(files):
             if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
                 yield Path(parent, name)
+    yield from closed

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import io
 import stat
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"}
 )
 
+_LOADING = threading.Lock()
 _MEGA = 1_000_000
 _JPEG_MAGIC = b"\xff\xd8\xff"
 _EXIF_ORIENTATION = 0x0112
@@ -65,6 +67,8 @@ def read_bytes(path: Path, limits: Limits = LIMITS) -> bytes:
     """
     try:
         status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise ImageError("a folder that cannot be opened", where=str(path))
         if not stat.S_ISREG(status.st_mode):
             raise ImageError("not a file", where=str(path))
         if status.st_size > limits.file_bytes:
@@ -75,8 +79,9 @@ def read_bytes(path: Path, limits: Limits = LIMITS) -> bytes:
                 remedy="save it smaller",
             )
         data = path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"cannot be read ({error.strerror or error})", where=str(path)) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"cannot be read ({reason})", where=str(path)) from error
     if not data:
         raise ImageError("the file is empty", where=str(path))
     return data
@@ -93,7 +98,7 @@ def decode(
     """
     try:
         with _parse_header(data) as image:
-            _check_size(image, where, limits)
+            _check_size(image, where, limits, scaled=at_least is not None)
             if at_least is not None and image.format == "JPEG":
                 image.draft(None, (at_least, at_least))
             image.load()
@@ -114,18 +119,28 @@ def decode(
         ) from error
     except Exception as error:
         # Decoders fed hostile bytes raise nearly any type; a batch must outlive all of them.
-        raise ImageError(
-            f"damaged or incomplete picture ({_first_line(error)})",
-            where=where,
-            remedy="save it again from its source",
-        ) from error
+        raise _damaged(error, where) from error
+
+
+def upright_rgb_of(image: Image.Image) -> Image.Image:
+    """What `decode` gives for a picture that a caller opened with PIL, in full.
+
+    The caller's image is loaded, nothing more; threads may share it. Raises ImageError where it
+    cannot be loaded.
+    """
+    where = str(getattr(image, "filename", "") or "<PIL image>")
+    try:
+        # Opened images decode when first used, and not from two threads at once.
+        with _LOADING:
+            image.load()
+            loaded = image.copy()
+        return to_upright_rgb(loaded)
+    except Exception as error:
+        raise _damaged(error, where) from error
 
 
 def to_upright_rgb(image: Image.Image) -> Image.Image:
-    """Turn a loaded PIL image by its EXIF tag and convert it to 8-bit sRGB, alpha on white.
-
-    What `decode` does after decoding; pictures that a caller opened enter the chain here.
-    """
+    """Turn a loaded PIL image by its EXIF tag and convert it to 8-bit sRGB, alpha on white."""
     turn = _TURNS.get(_orientation(image))
     rgb = _to_srgb(_to_8_bit(image))
     return rgb.transpose(turn) if turn is not None else rgb
@@ -138,9 +153,9 @@ def _parse_header(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data), formats=FORMATS)
 
 
-def _check_size(image: Image.Image, where: str, limits: Limits) -> None:
+def _check_size(image: Image.Image, where: str, limits: Limits, *, scaled: bool) -> None:
     width, height = image.size
-    baseline_jpeg = image.format == "JPEG" and "progressive" not in image.info
+    baseline_jpeg = scaled and image.format == "JPEG" and "progressive" not in image.info
     pixels = limits.baseline_jpeg_pixels if baseline_jpeg else limits.pixels
     if width * height > pixels or max(width, height) > limits.side:
         raise ImageError(
@@ -162,7 +177,11 @@ def _orientation(image: Image.Image) -> int:
 def _to_8_bit(image: Image.Image) -> Image.Image:
     """Grey pictures of more than 8 bits to mode L: the high byte, as Pillow does for colour."""
     if image.mode.startswith("I"):
-        values = np.clip(np.asarray(image, dtype=np.int64), 0, 65535)
+        values = np.asarray(image)
+        if values.dtype.itemsize > 2:
+            values = np.clip(values, 0, 65535).astype(np.uint16)
+            if values.max(initial=0) <= 255:
+                return Image.fromarray(values.astype(np.uint8))
         return Image.fromarray((values >> 8).astype(np.uint8))
     if image.mode == "F":
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))
@@ -207,6 +226,14 @@ def _transform_to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform 
         return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
+
+
+def _damaged(error: Exception, where: str) -> ImageError:
+    return ImageError(
+        f"damaged or incomplete picture ({_first_line(error)})",
+        where=where,
+        remedy="save it again from its source",
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from i2pa.errors import ModelError, UserInputError
-from i2pa.images.open import LIMITS, Limits, decode, read_bytes, to_upright_rgb
+from i2pa.images.open import LIMITS, Limits, decode, read_bytes, to_upright_rgb, upright_rgb_of
 
 # Antialiased by Pillow; bicubic and Lanczos cost twice the time and rank no better.
 RESIZE_FILTER = Image.Resampling.BILINEAR
@@ -64,7 +64,7 @@ class Transform:
         if isinstance(picture, bytes):
             return decode(picture, at_least=self.decode_side, where="<bytes>", limits=limits)
         if isinstance(picture, Image.Image):
-            return to_upright_rgb(picture)
+            return upright_rgb_of(picture)
         return _from_array(picture)
 
     def _fit(self, image: Image.Image) -> Pixels:

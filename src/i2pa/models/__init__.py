@@ -2,3 +2,8 @@
 
 Knows pixels and arrays; never posts, users or pairs.
 """
+
+import os
+
+# onnxruntime 1.32 counts its uses and sends them home unless told not to before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

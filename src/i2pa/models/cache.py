@@ -43,15 +43,12 @@ class VectorStore:
                 connection.execute(
                     "CREATE TABLE IF NOT EXISTS vectors (sha256 TEXT PRIMARY KEY, row INTEGER)"
                 )
-        except (OSError, sqlite3.Error) as error:
-            raise UserInputError(
-                f"the cache cannot be used ({error})",
-                where=str(folder),
-                remedy="delete it, or set I2PA_CACHE to a writable folder",
-            ) from error
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def rows(self, digests: Sequence[str]) -> dict[str, int]:
-        """The row of each digest that the store holds."""
+        """The row of each digest that the store holds; rows lost from the array are left out."""
+        whole = self._whole_rows()
         found: dict[str, int] = {}
         with self._connect() as connection:
             for start in range(0, len(digests), _CHUNK):
@@ -59,7 +56,8 @@ class VectorStore:
                 marks = ",".join("?" * len(part))
                 found.update(
                     connection.execute(
-                        f"SELECT sha256, row FROM vectors WHERE sha256 IN ({marks})", part
+                        f"SELECT sha256, row FROM vectors WHERE row < ? AND sha256 IN ({marks})",
+                        [whole, *part],
                     )
                 )
         return found
@@ -85,6 +83,8 @@ class VectorStore:
                 file.write(np.ascontiguousarray(vectors, self.dtype).tobytes())
                 file.flush()
                 os.fsync(file.fileno())
+            # Rows that a damaged array has lost must not come to mean the new ones.
+            connection.execute("DELETE FROM vectors WHERE row >= ?", (first,))
             connection.executemany(
                 "INSERT OR IGNORE INTO vectors VALUES (?, ?)",
                 [(digest, first + place) for place, digest in enumerate(digests)],
@@ -92,5 +92,21 @@ class VectorStore:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._index, timeout=60)) as connection, connection:
-            yield connection
+        try:
+            with closing(sqlite3.connect(self._index, timeout=60)) as connection, connection:
+                yield connection
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+
+    def _whole_rows(self) -> int:
+        try:
+            return self._array.stat().st_size // (self.width * self.dtype.itemsize)
+        except FileNotFoundError:
+            return 0
+
+    def _unusable(self, error: Exception) -> UserInputError:
+        return UserInputError(
+            f"the cache cannot be used ({error})",
+            where=str(self._index.parent),
+            remedy="delete it, or set I2PA_CACHE to a writable folder",
+        )

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2pa.errors import ModelError
+from i2pa.errors import ModelError, UserInputError
 
 DEFAULT = "i2pa-lite2"
 MODEL_FILE = "model.onnx"
@@ -27,13 +27,14 @@ def find_model(name_or_path: str | Path = DEFAULT) -> ModelFile:
     """Read a model: embedded by name (`i2pa-lite2`, `i2pa-lite2@1`), a file, or a run folder.
 
     A bare name means its newest version. Where a `.sha256` file lies beside the model the bytes
-    must match it. Raises ModelError if there is no such model or its bytes were altered.
+    must match it. Raises UserInputError if there is no such model, ModelError if its bytes were
+    altered.
     """
     path = embedded_models().get(str(name_or_path)) or Path(name_or_path)
     if path.is_dir():
         path = path / MODEL_FILE
     if not path.is_file():
-        raise ModelError(
+        raise UserInputError(
             f"no model {str(name_or_path)!r}",
             remedy=f"give a .onnx file, a run folder, or one of: {', '.join(embedded_models())}",
         )

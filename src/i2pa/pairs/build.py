@@ -8,6 +8,8 @@ rows or number of threads. Reading posts, splitting pairs and looking at picture
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -82,7 +84,11 @@ def build_pairs(
         "given": downloaded_at and _utc(downloaded_at),
     }
     single_rules = post_rules(rules, assume_settled=assume_settled)
-    with TemporaryDirectory(prefix="i2pa-") as spill, duckdb.connect() as connection:
+    with (
+        TemporaryDirectory(prefix="i2pa-") as spill,
+        duckdb.connect() as connection,
+        _within_memory(memory_limit),
+    ):
         _limit(connection, memory_limit, threads, spill)
         numbered = posts.drop_columns(["caption"]).append_column(
             "row", pa.array(np.arange(posts.num_rows))
@@ -92,6 +98,9 @@ def build_pairs(
         sql = eligible_sql(rules, single_rules)
         found = connection.sql(sql, params=_used(sql, parameters)).to_arrow_table()
         found = found.combine_chunks()
+        if rules.one_image_one_pair:
+            found, step = _own_pictures(found)
+            funnel.append(step)
         fingerprint = _fingerprint(connection, found)
     eligible, group_counts = _group(found, rules)
     ends = window_ends(eligible, rules)
@@ -136,6 +145,31 @@ def build_pairs(
         windows_cut=int((later > at_most).sum()),
         too_many_for_maximum=inexact,
     )
+
+
+@contextmanager
+def _within_memory(memory_limit: str) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise UserInputError(
+            f"--memory-limit {memory_limit} is too little for these posts", remedy="give more"
+        ) from error
+
+
+def _own_pictures(found: pa.Table) -> tuple[pa.Table, Step]:
+    """Posts without those whose picture file an earlier one of the table has; and their step."""
+    images = found["image"].combine_chunks()
+    named = np.flatnonzero(images.is_valid().to_numpy(zero_copy_only=False))
+    codes = images.take(pa.array(named)).dictionary_encode().indices.to_numpy()
+    kept = np.ones(found.num_rows, dtype=bool)
+    kept[named] = False
+    kept[named[np.unique(codes, return_index=True)[1]]] = True
+    removed = found.num_rows - int(kept.sum())
+    step = Step(
+        "a picture of its own", "posts", found.num_rows, removed, "--without one-image-one-pair"
+    )
+    return (found.filter(pa.array(kept)).combine_chunks() if removed else found), step
 
 
 def _limit(

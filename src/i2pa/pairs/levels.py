@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
@@ -17,10 +18,16 @@ import pyarrow.csv as pa_csv
 from i2pa.errors import DataError, UserInputError
 from i2pa.pairs.schema import PAIRS, with_metadata
 
+MAX_PAIRS = 1_000_000
+"""Most pairs of one graded set; more teach nothing new and cost memory."""
+
+Ints = npt.NDArray[np.int64]
+
 
 def pairs_from_levels(graded: pa.Table | str | os.PathLike[str], name: str = "levels") -> pa.Table:
     """All pairs across levels (schema PAIRS) of a table or CSV with the columns image and level.
 
+    Where there are more than MAX_PAIRS, so many of them, drawn at random with a fixed seed.
     `name` stands for the user and the platform, so that graded sets stay apart from each other;
     S is the level, p is 1, times are null. Raises UserInputError when there is no such file,
     DataError when columns or levels are missing or all levels are the same.
@@ -43,7 +50,7 @@ def pairs_from_levels(graded: pa.Table | str | os.PathLike[str], name: str = "le
         raise DataError(f"{twice[0]['values']} is listed twice", where=where)
     if np.unique(level).size < 2:
         raise DataError("all pictures have the same level, so none wins", where=where)
-    winner, loser = np.nonzero(level[:, None] > level[None, :])
+    winner, loser = _across_levels(level)
     n = winner.size
     nothing = pa.nulls(n)
     pairs = pa.table(
@@ -61,10 +68,27 @@ def pairs_from_levels(graded: pa.Table | str | os.PathLike[str], name: str = "le
     return with_metadata(pairs, {"rules": '{"kind": "levels"}'})
 
 
+def _across_levels(level: npt.NDArray[np.float64]) -> tuple[Ints, Ints]:
+    """Indices of winners and losers: all pairs, or MAX_PAIRS of them, drawn with a fixed seed."""
+    _, place, counts = np.unique(level, return_inverse=True, return_counts=True)
+    below = np.concatenate([[0], np.cumsum(counts)])[place]
+    order = np.argsort(place, kind="stable")
+    # The winner of rank i beats the first below[i] pictures in the order of levels.
+    if below.sum() <= MAX_PAIRS:
+        winner = np.repeat(np.arange(level.size), below)
+        nth = np.arange(winner.size) - np.repeat(np.cumsum(below) - below, below)
+        return winner, order[nth]
+    draws = np.random.default_rng(0).choice(int(below.sum()), MAX_PAIRS, replace=False)
+    ends = np.cumsum(below)
+    winner = np.searchsorted(ends, draws, side="right")
+    return winner, order[draws - (ends - below)[winner]]
+
+
 def _read(path: Path) -> pa.Table:
     if not path.is_file():
         raise UserInputError("no such file", where=str(path))
     try:
-        return pa_csv.read_csv(path)
+        as_text = pa_csv.ConvertOptions(column_types={"image": pa.string()})
+        return pa_csv.read_csv(path, convert_options=as_text)
     except pa.ArrowInvalid as error:
         raise DataError(f"cannot be read as CSV: {error}", where=str(path)) from error

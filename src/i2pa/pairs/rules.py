@@ -60,7 +60,11 @@ class PairRules:
     max_pairs_per_user: int | None = None  # beyond the paper: a seeded choice of each user's pairs
 
     def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing."""
+        """Refuse numbers that mean nothing; equal rules have equal JSON."""
+        for name in ("sigma", "confidence", "window_hours", "min_age_days"):
+            value = getattr(self, name)
+            _require(value is None or math.isfinite(value), name, value, "finite")
+            object.__setattr__(self, name, None if value is None else float(value))
         _require(self.sigma > 0, "sigma", self.sigma, "above 0")
         if self.confidence is not None:
             _require(0.5 < self.confidence < 1, "confidence", self.confidence, "between .5 and 1")

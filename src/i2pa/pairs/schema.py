@@ -91,5 +91,8 @@ def read_pairs(path: str | os.PathLike[str]) -> pa.Table:
             where=str(file),
             remedy=remedy,
         )
-    table = pq.read_table(file, columns=PAIRS.names)
-    return table.cast(PAIRS.with_metadata(table.schema.metadata))
+    try:
+        table = pq.read_table(file, columns=PAIRS.names)
+        return table.cast(PAIRS.with_metadata(table.schema.metadata))
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"damaged ({error})", where=str(file), remedy=remedy) from error

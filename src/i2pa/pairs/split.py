@@ -110,10 +110,10 @@ def _wanted(
     """How many pairs each part should get."""
     if counts is None:
         wanted = [float(f) for f in fractions]
-        if len(wanted) != len(PARTS) or min(wanted) < 0 or abs(sum(wanted) - 1) > 1e-6:
+        if len(wanted) != len(PARTS) or min(wanted) < 0 or not abs(sum(wanted) - 1) <= 1e-6:
             raise UserInputError(
                 f"fractions are {tuple(wanted)}, but must be three from 0 that add up to 1",
-                remedy="for example .8 .1 .1",
+                remedy="for example .8,.1,.1",
             )
         return [fraction * n for fraction in wanted]
     stated = [count for count in counts if count != REST]

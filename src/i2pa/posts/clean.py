@@ -25,6 +25,8 @@ TYPED = tuple(
     if name not in ("tags_key", "mentions_key", "tags", "mentions", "caption_words", "utc_date")
 )
 UNKNOWN_PLATFORM = "unknown"
+MAX_IMAGES = 1000
+"""More pictures in one post are a mistake; platforms allow tens."""
 
 _EMPTY_WORDS = "('', 'nan', 'none', 'null', 'na', 'n/a', '<na>', 'nat')"
 # 17-digit ids that went through a float: 1.234e17, 1e+17 or 123.0; the digits are gone.
@@ -111,7 +113,8 @@ def _loosen(column: pa.ChunkedArray, *, is_time: bool) -> tuple[pa.ChunkedArray,
     if pa.types.is_integer(kind) and kind != pa.uint64():
         return column.cast(pa.int64()), "integer"
     if pa.types.is_floating(kind):
-        return column.cast(pa.float64()), "float"
+        numbers = column.cast(pa.float64())
+        return pc.if_else(pc.is_nan(numbers), None, numbers), "float"
     return column.cast(pa.string()), "text"
 
 
@@ -147,7 +150,9 @@ def _time(name: str, kind: str) -> tuple[str, str]:
     if kind.endswith("time"):
         return name, "true" if kind == "naive time" else "false"
     # Seconds, milliseconds or microseconds since 1970, told apart by size.
-    text = _text(f"{name}::BIGINT" if kind == "float" else name)
+    text = _text(f"try_cast({name} AS BIGINT)" if kind == "float" else name)
+    if kind == "text":
+        text = f"regexp_replace({text}, '^([0-9]+)\\.0+$', '\\1')"
     micros = (
         f"CASE WHEN regexp_full_match({text}, '[0-9]{{9,10}}(\\.[0-9]+)?') "
         f"THEN round({text}::DOUBLE * 1000000)::BIGINT "
@@ -168,7 +173,8 @@ def _judge_sql(
     negative: list[str] = []
     naive: list[str] = []
     for name in ("post_id", "user_id"):
-        typed[name] = _text(name)
+        text = _text(name)
+        typed[name] = f"CASE WHEN lower({text}) NOT IN {_EMPTY_WORDS} THEN {text} END"
         faults.append((f"{name} IS NULL", f"{name} is missing", "NULL"))
         is_float = f"regexp_full_match({name}, '{_FLOAT_ID}')"
         faults.append((is_float, f"{name} went through a float and lost digits", name))
@@ -195,11 +201,14 @@ def _judge_sql(
             faults.append((f"{name}_bad", f"{name} is not a whole number", f"{name}_written"))
     if "image_count" in kinds:
         number, wrong = _count("image_count", kinds["image_count"])
-        typed["image_count"], typed["count_bad"] = number, wrong
+        beyond = f"coalesce(({number}) NOT BETWEEN 0 AND {MAX_IMAGES}, false)"
+        typed["image_count"] = f"CASE WHEN NOT {beyond} THEN {number} END"
+        typed["count_bad"] = f"({wrong}) OR {beyond}"
         typed["count_written"] = _text("image_count")
         faults.append(("count_bad", "image_count is not a whole number", "count_written"))
     if "media_type" in kinds:
-        written = f"lower({_text('media_type')})"
+        # Numbers that went through a float end in .0.
+        written = f"regexp_replace(lower({_text('media_type')}), '^([0-9])\\.0$', '\\1')"
         cases = " ".join(f"WHEN {written} IN {words} THEN '{t}'" for t, words in _MEDIA.items())
         typed["media_type"] = f"CASE {cases} END"
         typed["media_written"] = written

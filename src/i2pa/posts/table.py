@@ -71,10 +71,18 @@ def read_posts(
         downloaded_at = downloaded_at.replace(tzinfo=UTC)
     typed, broken, notes = [], [], dict[str, int]()
     for number, file in enumerate(files):
-        source = open_source(file, format)
-        names = match_columns(source.names, columns, where=str(file))
-        raw = source.read(list(names.values()))
-        found = clean(raw, names, platform=platform, downloaded_at=downloaded_at)
+        try:
+            source = open_source(file, format)
+            names = match_columns(source.names, columns, where=str(file))
+            raw = source.read(list(dict.fromkeys(names.values())))
+            found = clean(raw, names, platform=platform, downloaded_at=downloaded_at)
+        except (pa.ArrowException, duckdb.Error, OSError) as error:
+            # What no reader foresaw: damaged pages, bytes that are no text.
+            raise DataError(
+                f"cannot be read ({str(error).splitlines()[0]})",
+                where=str(file),
+                remedy="export it again",
+            ) from error
         typed.append(
             found.typed.append_column("file", pa.repeat(pa.scalar(number), found.typed.num_rows))
         )
@@ -172,4 +180,7 @@ def load_posts(path: str | os.PathLike[str], columns: Sequence[str] | None = Non
             where=str(file),
             remedy=remedy,
         )
-    return pq.read_table(file, columns=list(columns) if columns else None)
+    try:
+        return pq.read_table(file, columns=list(columns) if columns else None)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"damaged ({error})", where=str(file), remedy=remedy) from error

@@ -4,7 +4,15 @@ Never scores a user's folder: that is `scoring`, which meets this room in the sa
 """
 
 from i2pa.training.recipes import PROBE, Recipe
-from i2pa.training.run import export_run, write_run
+from i2pa.training.run import check_run_folder, export_run, write_run
 from i2pa.training.train import TrainedModel, train
 
-__all__ = ["PROBE", "Recipe", "TrainedModel", "export_run", "train", "write_run"]
+__all__ = [
+    "PROBE",
+    "Recipe",
+    "TrainedModel",
+    "check_run_folder",
+    "export_run",
+    "train",
+    "write_run",
+]

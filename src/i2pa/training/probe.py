@@ -92,9 +92,9 @@ def folds_by_user(pairs: PairSet, folds: int, seed: int) -> Iterator[Fold]:
     users = np.unique(pairs.user)
     if len(users) < 2:
         raise DataError(
-            "all pairs are of one user, so nothing can be held out to choose ℓ2 or measure "
-            "accuracy on other users",
-            remedy="add pairs of more users, or give --l2 and --validate",
+            "all pairs are of one user or of none that is named, so no user can be held out to "
+            "choose ℓ2 and measure accuracy",
+            remedy="add pairs of more users",
         )
     order = np.random.default_rng(seed).permutation(len(users))
     fold_of_user = np.empty(len(users), np.int64)

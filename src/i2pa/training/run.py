@@ -10,6 +10,7 @@ import csv
 import dataclasses
 import io
 import json
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,9 +21,10 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from i2pa.errors import ModelError
+from i2pa.errors import ModelError, UserInputError
 from i2pa.files import whole_file
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import EfficientNetLite, backbone_spec, load_backbone
@@ -44,7 +46,12 @@ def write_run(model: TrainedModel, folder: Path, inputs: Mapping[str, str]) -> M
 
     `run.json` comes last, so a folder without it is an unfinished run.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserInputError(
+            f"cannot be made a run folder ({error.strerror or error})", where=str(folder)
+        ) from error
     (folder / RUN_FILE).unlink(missing_ok=True)
     ranker = _ranker(model)
     size = transform_named(model.recipe.transform).size
@@ -63,6 +70,26 @@ def write_run(model: TrainedModel, folder: Path, inputs: Mapping[str, str]) -> M
     return file
 
 
+def check_run_folder(folder: Path, *, overwrite: bool = False) -> None:
+    """See before the work whether a run can be written to `folder`; nothing is made yet.
+
+    Raises UserInputError where it cannot be, where the folder holds other files than a run's, or
+    where it holds a finished run that `overwrite` does not give up.
+    """
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise UserInputError("cannot be made a run folder", where=str(folder))
+    present = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if RUN_FILE in present and not overwrite:
+        raise UserInputError(
+            "holds a finished run", where=str(folder), remedy="add --overwrite or name another"
+        )
+    if present and not present & {RUN_FILE, MODEL_FILE, METRICS_FILE}:
+        raise UserInputError(
+            "holds other files than a run's", where=str(folder), remedy="name a new folder"
+        )
+
+
 def export_run(folder: Path, path: Path, name: str | None, version: int | None) -> ModelFile:
     """Export a finished run anew to the ONNX file `path`, under another name or version if given.
 
@@ -76,7 +103,7 @@ def export_run(folder: Path, path: Path, name: str | None, version: int | None) 
         spec = backbone_spec(record["recipe"]["backbone"])
         ranker = Ranker(EfficientNetLite(spec.width, spec.depth))
         ranker.load_state_dict(load((folder / WEIGHTS_FILE).read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"damaged run ({error})", where=str(folder)) from error
     metadata = replace(metadata, name=name or metadata.name, version=version or metadata.version)
     return export_onnx(ranker, metadata, transform_named(metadata.transform).size, path)

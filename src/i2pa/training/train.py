@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from i2pa.errors import DataError
+from i2pa.errors import DataError, UserInputError
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import backbone_spec
 from i2pa.models.metadata import ModelMetadata
@@ -44,6 +44,7 @@ class TrainedModel:
     calibration: Calibration
     learnt_from: str
     pairs_without_picture: int
+    measured_without_picture: int
     unreadable: tuple[Unreadable, ...]
 
 
@@ -68,10 +69,16 @@ def train(
     temperature and the reference quantiles; without it both come from out-of-fold scores of
     `pairs` itself, whose winners are clearer than everyday ones, so probabilities come out too
     sure. `reference_users` says who those users are, in the name of the reference. Raises
-    DataError where nothing can be learnt or users overlap.
+    DataError where nothing can be learnt or users overlap, UserInputError where a name in
+    `validate_on` is that of a part of `pairs`.
     """
     learn, held_out = by_split(pairs)
-    held_out |= dict(validate_on or {})
+    for label, table in (validate_on or {}).items():
+        if label in held_out:
+            raise UserInputError(
+                f"two sets of pairs to measure on are called {label!r}", remedy="rename one file"
+            )
+        held_out[label] = table
     unseen = held_out | ({} if calibrate_on is None else {"calibrate": calibrate_on})
     for label, table in unseen.items():
         check_disjoint(learn, table, label)
@@ -107,8 +114,10 @@ def train(
             plain_cv.delta,
         )
     ]
+    measured_without_picture = 0
     for label, table in held_out.items():
         pairs_of_label, kept = pair_set(table, features.row)
+        measured_without_picture += table.num_rows - kept.num_rows
         evaluations.append(
             evaluate(
                 label,
@@ -148,5 +157,6 @@ def train(
         calibration=calibration,
         learnt_from=learnt_from,
         pairs_without_picture=learn.num_rows - len(used),
+        measured_without_picture=measured_without_picture,
         unreadable=features.unreadable,
     )

@@ -55,6 +55,8 @@ def detect_format(path: Path) -> str:
         head = file.read(4096)
     if head[:4] == b"PAR1":
         return "parquet"
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise DataError("the text is UTF-16", where=str(path), remedy="save it as UTF-8")
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith(b"{"):
         return "jsonl"

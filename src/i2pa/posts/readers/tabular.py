@@ -7,11 +7,13 @@ lines aside), in JSON Lines the line, in Parquet the row from 1. What the column
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
@@ -22,6 +24,9 @@ from i2pa.posts.readers.source import BROKEN, Raw, Source
 
 # A record must fit in one block, so this also bounds the longest caption.
 _BLOCK_BYTES = 1 << 25
+
+OPEN_QUOTE = "holds lines that are rows: is a quote left open?"
+_NUMBER_OR_TIME = re.compile(r"[-+]?[0-9][0-9.:TZ+ -]*")
 
 
 def open_csv(path: Path, delimiter: str | None = None) -> Source:
@@ -48,6 +53,8 @@ def open_csv(path: Path, delimiter: str | None = None) -> Source:
 def _read_csv(path: Path, separator: str, names: Sequence[str], wanted: Sequence[str]) -> Raw:
     broken: list[tuple[int, str, str]] = []
     _refuse_open_quote(path, separator)
+    # Every column is read where a field may hold a line break, to see if that is an open quote.
+    asked, wanted = list(wanted), names if _breaks_lines(path) else list(wanted)
 
     def skip(row: pa_csv.InvalidRow) -> str:
         reason = f"has {row.actual_columns} fields where the header has {row.expected_columns}"
@@ -77,7 +84,42 @@ def _read_csv(path: Path, separator: str, names: Sequence[str], wanted: Sequence
         raise DataError(f"cannot be read as CSV: {error}", where=str(path)) from error
     numbers = np.arange(2, 2 + table.num_rows + len(broken))
     numbers = np.setdiff1d(numbers, [number for number, _, _ in broken], assume_unique=True)
-    return _as_text(table, pa.array(numbers), broken)
+    swallowed = _swallowed(table, separator)
+    if swallowed.any():
+        for i in np.flatnonzero(swallowed).tolist():
+            first = table.column(0)[i].as_py().decode(errors="replace")
+            broken.append((int(numbers[i]), OPEN_QUOTE, first[:200]))
+        table, numbers = table.filter(pa.array(~swallowed)), numbers[~swallowed]
+    return _as_text(table.select(asked), pa.array(numbers), broken)
+
+
+def _breaks_lines(path: Path) -> bool:
+    """Whether some quoted field may hold a line break: a line with an odd number of quotes."""
+    with path.open("rb") as file:
+        return any(line.count(b'"') % 2 for line in file)
+
+
+def _swallowed(table: pa.Table, separator: str) -> npt.NDArray[np.bool_]:
+    """Which rows hold, inside one field, a line that is a row of this very file.
+
+    Such a line has as many fields as the header, with numbers or times where the first row has
+    some; a caption of many commas has not.
+    """
+    found = np.zeros(table.num_rows, dtype=bool)
+    first = [column[0].as_py().decode(errors="replace") for column in table.columns if len(column)]
+    numeric = [place for place, field in enumerate(first) if _NUMBER_OR_TIME.fullmatch(field)]
+    if not numeric:
+        return found
+    for column in table.columns:
+        for i in np.flatnonzero(pc.match_substring(column, "\n").to_numpy()).tolist():
+            for line in column[i].as_py().decode(errors="replace").splitlines()[1:]:
+                if line.count(separator) < len(first) - 1:
+                    continue
+                fields = next(csv.reader([line], delimiter=separator), [])
+                found[i] |= len(fields) == len(first) and all(
+                    _NUMBER_OR_TIME.fullmatch(fields[place]) for place in numeric
+                )
+    return found
 
 
 def _refuse_open_quote(path: Path, separator: str) -> None:
@@ -135,7 +177,7 @@ def open_json_lines(path: Path) -> Source:
     """One JSON object a line; nested values come as their JSON text."""
     lines = pa.array(path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n"), pa.binary())
     rows = pa.array(np.arange(1, len(lines) + 1))
-    filled = pc.not_equal(pc.binary_length(lines), 0)
+    filled = pc.invert(pc.is_in(lines, pa.array([b"", b"\r"])))
     text = _as_text(pa.table({"line": lines}).filter(filled), rows.filter(filled), [])
     table = text.columns.append_column("row", text.rows)
     with duckdb.connect() as connection:
