@@ -205,3 +205,14 @@ def test_without_the_extra_a_line_says_what_to_install(
     code, _, err = run(capsys, "posts", "a.csv", "-o", tmp_path / "x")
     assert code == 2
     assert "pip install 'i2pa[data]'" in err
+
+
+def test_no_input_is_overwritten_and_no_device_replaced(
+    export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = export.read_bytes()
+    code, _, err = run(capsys, "posts", export, "-o", export, "--map", "likes=like_total")
+    assert (code, "is the input itself" in err) == (2, True)
+    code, _, err = run(capsys, "posts", export, "-o", "/dev/null", "--map", "likes=like_total")
+    assert (code, "is no regular file" in err) == (2, True)
+    assert export.read_bytes() == before

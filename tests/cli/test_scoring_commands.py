@@ -167,3 +167,85 @@ def test_ctrl_c_stops_at_once_with_130(tmp_path):
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert (out, err) == (b"", b"i2pa: stopped\n")
+
+
+def shell(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "i2pa", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **options,
+    )
+
+
+def test_ranking_writes_nothing_but_what_is_asked_for(examples, tmp_path):
+    # onnxruntime would keep a device id and a queue of reports in the user's home.
+    home = tmp_path / "home"
+    home.mkdir()
+    kept = {k: v for k, v in os.environ.items() if k not in ("ORT_DISABLE_TELEMETRY", "I2PA_CACHE")}
+    done = shell("rank", examples, cwd=tmp_path, env=kept | {"HOME": str(home)})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [path for path in tmp_path.rglob("*") if path != home] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end differently there")
+@pytest.mark.parametrize("form", [(), ("--json",), ("--csv",)])
+def test_a_closed_pipe_ends_quietly_with_0(examples, form):
+    command = [sys.executable, "-m", "i2pa", "rank", str(examples), *form]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=120)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_ctrl_c_while_still_starting_is_130_too(examples):
+    command = [sys.executable, "-m", "i2pa", "rank", str(examples)]
+    for seconds in (0.15, 0.3):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode in (0, 130)
+        assert b"Traceback" not in err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")  # noqa: PTH110
+def test_a_full_disk_is_one_line(examples):
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", "i2pa", "rank", str(examples)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 1
+    assert "No space left" in one_line(done.stderr)
+
+
+def test_a_terminal_that_knows_only_ascii_gets_marks(examples):
+    done = shell("rank", examples, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "i2pa-lite2@1 ? percentiles" in done.stdout
+
+
+def test_score_keeps_the_order_and_the_repeats(i2pa, examples):
+    one, two = examples / "coffee.png", examples / "rocket.jpg"
+    _, out, _ = i2pa("score", two, one, two, "--json")
+    assert [item["path"] for item in json.loads(out)["items"]] == [str(two), str(one), str(two)]
+
+
+def test_version_and_a_name_no_file_can_have(i2pa):
+    code, out, _ = i2pa("--version")
+    assert (code, out.split()[0]) == (0, "i2pa")
+    code, _, err = i2pa("rank", "x" * 300)
+    assert code in (1, 2)
+    one_line(err)
+
+
+def test_output_and_flags_may_not_disagree(i2pa, examples, tmp_path):
+    code, _, err = i2pa("rank", examples, "--json", "-o", tmp_path / "r.csv")
+    assert code == 2
+    assert "disagree" in one_line(err)

@@ -1,4 +1,5 @@
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from i2pa.errors import ModelError, UserInputError
+from i2pa.errors import ImageError, ModelError, UserInputError
 from i2pa.images.properties import brightness, colourfulness
 from i2pa.images.transforms import transform_named
 
@@ -89,3 +90,33 @@ def test_properties_of_plain_colours():
     assert colourfulness(plain(255, 0, 0)) == pytest.approx(0.3 * np.hypot(255, 127.5), rel=1e-5)
     half = np.concatenate([plain(255, 0, 0), plain(0, 255, 0)])
     assert colourfulness(half) == pytest.approx(255 + 0.3 * 127.5, rel=1e-5)
+
+
+def test_an_opened_picture_may_be_shared_between_threads(tmp_path):
+    path = tmp_path / "a.jpg"
+    noise = np.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    alone = CROP.pixels(Image.open(path))
+    for _ in range(5):
+        with Image.open(path) as shared, ThreadPoolExecutor(4) as pool:
+            together = list(pool.map(CROP.pixels, [shared] * 8))
+        assert all((pixels == alone).all() for pixels in together)
+
+
+def test_an_opened_tiff_is_turned_once(tmp_path):
+    path = tmp_path / "turned.tif"
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(path, exif=exif)
+    with Image.open(path) as opened:
+        assert (SQUASH.pixels(opened) == SQUASH.pixels(path)).all()
+
+
+def test_an_opened_picture_that_is_cut_short_is_named(tmp_path):
+    path = tmp_path / "cut.png"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:4000])
+    with Image.open(path) as opened, pytest.raises(ImageError, match=r"cut\.png: damaged"):
+        SQUASH.pixels(opened)

@@ -154,3 +154,18 @@ def test_an_unusable_cache_says_what_to_do(tmp_path):
     (tmp_path / "index-3.sqlite").write_bytes(b"this is no database, but long enough " * 9)
     with pytest.raises(UserInputError, match="I2PA_CACHE"):
         VectorStore(tmp_path, 3, np.float32)
+
+
+def test_vectors_that_a_damaged_array_lost_are_computed_again(tmp_path):
+    store = VectorStore(tmp_path, 3, np.float32)
+    store.append(["a", "b"], np.array([[1, 1, 1], [2, 2, 2]]))
+    array = next(tmp_path.glob("vectors-*"))
+    array.write_bytes(array.read_bytes()[:13])
+    assert store.rows(["a", "b"]).keys() == {"a"}
+    store.append(["c"], np.full((1, 3), 3.0))
+    # The row that b had is c's now: b must not be found there.
+    rows = store.rows(["a", "b", "c"])
+    assert rows.keys() == {"a", "c"}
+    assert (store.read([rows["c"]]) == 3).all()
+    array.unlink()
+    assert store.rows(["a", "c"]) == {}

@@ -393,3 +393,17 @@ def test_downloaded_at_fills_only_what_is_unknown() -> None:
 def test_the_wide_rules_list_every_pair() -> None:
     rows = [{"likes": 3**i, "caption": "#x " * i} for i in range(1, 6)]
     assert len(pairs_of(make_posts(*rows), SAME_USER_WIDE)) == 10
+
+
+def test_a_picture_file_of_two_posts_is_in_one_pair() -> None:
+    rows = [{"likes": 100 * 3**i, "image": "same.jpg" if i < 2 else f"{i}.jpg"} for i in range(4)]
+    built = build_pairs(make_posts(*rows))
+    used = [built.pairs[f"{side}_image"].to_pylist() for side in ("winner", "loser")]
+    assert len({*used[0], *used[1]}) == 2 * built.pairs.num_rows
+    step = next(step for step in built.funnel if step.rule == "a picture of its own")
+    assert step.removed == 1
+
+
+def test_too_little_memory_is_one_line() -> None:
+    with pytest.raises(UserInputError, match="--memory-limit 1MB is too little"):
+        build_pairs(crowd(5000), memory_limit="1MB")

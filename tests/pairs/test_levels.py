@@ -45,3 +45,21 @@ def test_grades_that_say_nothing(tmp_path: Path, text: str, message: str) -> Non
 
 def test_the_papers_fig_6(shared_data: Path) -> None:
     assert pairs_from_levels(shared_data / "paper_fig6" / "levels.csv").num_rows == 4000
+
+
+def test_very_many_pictures_give_a_bounded_seeded_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("i2pa.pairs.levels.MAX_PAIRS", 500)
+    level = [i % 5 for i in range(100)]
+    graded = pa.table({"image": [f"{i:03}" for i in range(100)], "level": level})
+    pairs = pairs_from_levels(graded)
+    found = set(zip(*(pairs[f"{s}_image"].to_pylist() for s in ("winner", "loser")), strict=True))
+    assert len(found) == pairs.num_rows == 500
+    assert all(level[int(winner)] > level[int(loser)] for winner, loser in found)
+    assert len({picture for pair in found for picture in pair}) > 90
+    assert pairs_from_levels(graded).equals(pairs)
+
+
+def test_names_like_numbers_stay_names(tmp_path: Path) -> None:
+    file = tmp_path / "levels.csv"
+    file.write_text("image,level\n001,1\n002,2\n")
+    assert pairs_from_levels(file)["winner_image"].to_pylist() == ["002"]

@@ -44,10 +44,16 @@ def test_the_window_is_widened_as_it_is_read() -> None:
     assert within_days(SAME_USER_WIDE, 10).dates_closer_than is None
 
 
+def test_equal_rules_have_one_hash() -> None:
+    assert within_days(SAME_USER_WIDE, 30).sha256() == SAME_USER_WIDE.sha256()
+    assert replace(PAPER, min_age_days=30).sha256() == PAPER.sha256()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"sigma": 0}, {"confidence": 0.5}, {"confidence": 1}, {"min_likes": 0},
-     {"dates_closer_than": 0}, {"window_hours": -1}, {"min_age_days": -1}, {"measure": "shares"}],
+     {"dates_closer_than": 0}, {"window_hours": -1}, {"min_age_days": -1}, {"measure": "shares"},
+     {"window_hours": math.inf}, {"min_age_days": math.nan}, {"max_pairs_per_user": 0}],
 )  # fmt: skip
 def test_numbers_that_mean_nothing_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UserInputError, match=f"{next(iter(wrong))} is "):

@@ -10,10 +10,10 @@ from i2pa.cli import main
 from i2pa.errors import DataError, UserInputError
 from i2pa.images.transforms import transform_named
 from i2pa.models.cache import cache_folder
-from i2pa.pairs import pairs_from_levels
+from i2pa.pairs import pairs_from_levels, split_pairs
 from i2pa.pairs.schema import PAIRS, write_pairs
 from i2pa.scoring import load_model
-from i2pa.training import PROBE, train
+from i2pa.training import PROBE, check_run_folder, train
 from i2pa.training.features import image_features
 
 pytestmark = pytest.mark.slow
@@ -214,3 +214,26 @@ def test_bad_commands_say_what_is_wrong(pairs, album, tmp_path, capsys):
         assert message in err
         assert len(err.splitlines()) == 1
     assert not out.exists()
+
+
+def test_a_run_never_replaces_other_files_and_a_finished_run_only_when_told(tmp_path):
+    check_run_folder(tmp_path / "new" / "run")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path, tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(UserInputError):
+            check_run_folder(folder)
+    run_folder = tmp_path / "run"
+    run_folder.mkdir()
+    (run_folder / "metrics.csv").write_text("")
+    check_run_folder(run_folder)
+    (run_folder / "run.json").write_text("{}")
+    with pytest.raises(UserInputError, match="--overwrite"):
+        check_run_folder(run_folder)
+    check_run_folder(run_folder, overwrite=True)
+
+
+def test_sets_to_measure_on_keep_their_names(pairs, album):
+    parts = split_pairs(pairs, fractions=(0.6, 0.2, 0.2)).pairs
+    with pytest.raises(UserInputError, match="called 'test'"):
+        train(parts, album, validate_on={"test": pairs})

@@ -41,7 +41,8 @@ class _Commands(TyperGroup):
             _silence_stdout()
             raise typer.Exit from error
         except OSError as error:
-            _silence_stdout()
+            if error.filename is None:
+                _silence_stdout()
             name = f"{error.filename}: " if error.filename else ""
             print(f"i2pa: {name}{error.strerror or error}", file=sys.stderr)
             raise typer.Exit(1) from error

@@ -77,7 +77,7 @@ class VectorStore:
             connection.execute("BEGIN IMMEDIATE")
             with self._array.open("ab") as file:
                 row_bytes = self.width * self.dtype.itemsize
-                first = -(-file.tell() // row_bytes)
+                first = file.tell() // row_bytes
                 file.truncate(first * row_bytes)
                 file.seek(0, os.SEEK_END)
                 file.write(np.ascontiguousarray(vectors, self.dtype).tobytes())
