@@ -26,6 +26,7 @@ from i2pa.models.backbones import (
 from i2pa.models.cache import VectorStore, cache_folder
 
 _BATCH = 32
+_AT_ONCE = 4
 
 Progress = Callable[[int, int], None]
 
@@ -86,7 +87,7 @@ def image_features(
     known = embeddings.rows(digests).keys() & statistics.rows(digests).keys()
     missing = list({file.sha256: file for file in files if file.sha256 not in known}.values())
     if missing:
-        network = load_backbone(backbone)
+        network = load_backbone(backbone).to(memory_format=torch.channels_last)
         unreadable += _compute(missing, network, transform, embeddings, statistics, progress)
     found = embeddings.rows(digests)
     files = [file for file in files if file.sha256 in found]
@@ -160,6 +161,8 @@ def _compute(
 
 def _embed(network: EfficientNetLite, pixels: Pixels) -> npt.NDArray[np.floating]:
     with torch.inference_mode():
-        planes = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
-        embedding: npt.NDArray[np.floating] = network.features(planes).mean(dim=(2, 3)).numpy()
+        # Permuted pixels are channels-last already, and few at a time stay in a core's cache.
+        planes = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        parts = [network.features(part.float()).mean(dim=(2, 3)) for part in planes.split(_AT_ONCE)]
+        embedding: npt.NDArray[np.floating] = torch.cat(parts).numpy()
     return embedding
