@@ -8,9 +8,11 @@ Geometry and resizing belong to `transforms`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +31,7 @@ SUFFIXES = frozenset(
 _MEGA = 1_000_000
 _JPEG_MAGIC = b"\xff\xd8\xff"
 _EXIF_ORIENTATION = 0x0112
+_FIRST_QUARTER_TURN = 5
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -91,13 +94,38 @@ def decode(
     least that many pixels; None decodes in full. `where` names the picture in errors. Raises
     ImageError for anything that is not a complete picture within `limits`.
     """
+    with _as_image_error(where, limits), _parse_header(data) as image:
+        _check_size(image, where, limits)
+        if at_least is not None and image.format == "JPEG":
+            image.draft(None, (at_least, at_least))
+        image.load()
+        return to_upright_rgb(image)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture file says before it is decoded: format, and size as shown (EXIF turn made)."""
+
+    format: str
+    width: int
+    height: int
+
+
+def read_header(data: bytes, *, where: str = "", limits: Limits = LIMITS) -> Header:
+    """Format and upright size of one picture, undecoded. Raises ImageError as `decode` does."""
+    with _as_image_error(where, limits), _parse_header(data) as image:
+        _check_size(image, where, limits)
+        width, height = image.size
+        if _orientation(image) >= _FIRST_QUARTER_TURN:
+            width, height = height, width
+        return Header(image.format or "", width, height)
+
+
+@contextlib.contextmanager
+def _as_image_error(where: str, limits: Limits) -> Iterator[None]:
+    """Whatever a decoder raises becomes an ImageError that names the picture."""
     try:
-        with _parse_header(data) as image:
-            _check_size(image, where, limits)
-            if at_least is not None and image.format == "JPEG":
-                image.draft(None, (at_least, at_least))
-            image.load()
-            return to_upright_rgb(image)
+        yield
     except ImageError:
         raise
     except UnidentifiedImageError as error:
