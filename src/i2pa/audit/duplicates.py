@@ -5,6 +5,8 @@ Arrays in, group numbers out.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,7 +18,8 @@ MOST_BITS = 7
 LEAST_CORRELATION = 0.95
 """Small grey pictures that correlate less are different, whatever their fingerprints say."""
 
-_BANDS = 8
+_BANDS = 4
+_AT_ONCE = 4_000_000
 _POPULATION = np.array([bin(value).count("1") for value in range(1 << 16)], dtype=np.uint8)
 
 
@@ -44,14 +47,19 @@ def near_groups(pictures: Pictures) -> Ints:
 def near_pairs(fingerprints: npt.NDArray[np.uint64], most_bits: int = MOST_BITS) -> Ints:
     """Index pairs [k, 2], first < second, of fingerprints [m] that differ in few bits.
 
-    `most_bits` is 0 to 7: fingerprints that differ in so few agree in at least one of their eight
-    bytes, so only those in the same bucket of a byte are compared.
+    `most_bits` is 0 to 7: of four 16-bit parts, at least one then differs in a bit or none, so only
+    fingerprints with a part that close are compared. Equal fingerprints come as a chain.
     """
-    if not 0 <= most_bits < _BANDS:
-        raise ValueError("at most 7 bits: eight bytes find no more")
+    if not 0 <= most_bits < 2 * _BANDS:
+        raise ValueError("at most 7 bits: four parts find no more")
     distinct, index = np.unique(fingerprints, return_inverse=True)
-    found = [_within_bucket(distinct, band, most_bits) for band in range(_BANDS)]
-    edges = np.unique(np.concatenate(found), axis=0)
+    found = [
+        edges
+        for band in range(_BANDS)
+        for flip in (0, *(1 << bit for bit in range(16)))
+        for edges in _close_in_part(distinct, band, flip, most_bits)
+    ]
+    edges = np.unique(np.concatenate([np.empty((0, 2), dtype=np.int64), *found]), axis=0)
     return _spelled_out(edges, index, len(distinct))
 
 
@@ -69,19 +77,25 @@ def connected(n: int, one: Ints, other: Ints) -> Ints:
         group = new
 
 
-def _within_bucket(distinct: npt.NDArray[np.uint64], band: int, most_bits: int) -> Ints:
-    """Near pairs among sorted `distinct` fingerprints whose byte `band` is the same."""
-    byte = (distinct >> np.uint64(8 * band)) & np.uint64(0xFF)
-    order = np.argsort(byte, kind="stable")
-    byte, prints = byte[order], distinct[order]
-    found = []
-    for step in range(1, int(np.bincount(byte.astype(np.int64)).max(initial=0))):
-        same = byte[step:] == byte[:-step]
-        differ = _bits(prints[step:] ^ prints[:-step])
-        near = np.flatnonzero(same & (differ <= most_bits))
-        if near.size:
-            found.append(np.sort(np.stack([order[near], order[near + step]], axis=1), axis=1))
-    return np.concatenate(found) if found else np.empty((0, 2), dtype=np.int64)
+def _close_in_part(
+    distinct: npt.NDArray[np.uint64], band: int, flip: int, most_bits: int
+) -> Iterator[Ints]:
+    """Near pairs of `distinct` fingerprints whose 16-bit part `band` differs by the bits `flip`."""
+    part = ((distinct >> np.uint64(16 * band)) & np.uint64(0xFFFF)).astype(np.int64)
+    order = np.argsort(part, kind="stable")
+    sizes = np.bincount(part, minlength=1 << 16)
+    starts = np.cumsum(sizes) - sizes
+    wanted = part ^ flip
+    many = sizes[wanted]
+    chunk = np.cumsum(many) // _AT_ONCE
+    for number in np.unique(chunk):
+        rows = np.flatnonzero(chunk == number)
+        one = np.repeat(rows, many[rows])
+        place = np.arange(len(one)) - np.repeat(np.cumsum(many[rows]) - many[rows], many[rows])
+        other = order[starts[wanted[one]] + place]
+        one, other = one[one < other], other[one < other]
+        near = _bits(distinct[one] ^ distinct[other]) <= most_bits
+        yield np.stack([one[near], other[near]], axis=1)
 
 
 def _spelled_out(edges: Ints, index: Ints, n_distinct: int) -> Ints:
