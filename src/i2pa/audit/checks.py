@@ -38,7 +38,7 @@ INFORMATION: Verdict = "for information"
 FEWEST_USERS = 10
 """With fewer (of equal size), a bootstrap over users is too narrow to be trusted."""
 WIDEST = 0.05
-"""An interval around 50 % that reaches further than this to a side settles nothing."""
+"""An interval that reaches further than this beyond 50 %, or to each side, settles nothing."""
 FITTED_WIDER = 1.3
 """How much wider than its bootstrap interval a cross-fitted accuracy scatters without any leak.
 
@@ -166,8 +166,9 @@ def leak_verdict(accuracy: Interval, users: float, both_ways: bool) -> Verdict:
         return LEAKS
     if both_ways and accuracy.high < 0.5:
         return LEAKS
-    tight = accuracy.high <= 0.5 + WIDEST and (not both_ways or accuracy.low >= 0.5 - WIDEST)
-    return CLEAN if tight else TOO_FEW
+    narrow = accuracy.high - accuracy.low <= 2 * WIDEST
+    near = accuracy.high <= 0.5 + WIDEST and (not both_ways or accuracy.low >= 0.5 - WIDEST)
+    return CLEAN if narrow and near else TOO_FEW
 
 
 def percent(interval: Interval) -> str:

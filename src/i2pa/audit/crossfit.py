@@ -11,6 +11,7 @@ import numpy as np
 from i2pa.audit.pairlist import Bools, Floats, Ints
 
 FOLDS = 10
+_BLOCK = 128
 TOLERANCE = 1e-8
 """Newton's steps end when the loss falls by less than this share of itself."""
 MOST_PAIRS_TO_FIT = 200_000
@@ -59,7 +60,7 @@ def fit(design: Floats, weight: Floats, start: Floats | None = None) -> Floats:
         right = 1 / (1 + np.exp(np.clip(design @ w, -30, 30)))
         gradient = w - design.T @ (weight * right)
         curvature = weight * right * (1 - right)
-        hessian = design.T @ (design * curvature[:, None]) + np.eye(len(w))
+        hessian = _gram(design, curvature) + np.eye(len(w))
         step = np.linalg.solve(hessian, gradient)
         size = 1.0
         while _loss(design, weight, w - size * step) > loss and size > 1e-6:
@@ -69,6 +70,20 @@ def fit(design: Floats, weight: Floats, start: Floats | None = None) -> Floats:
         if before - loss < TOLERANCE * max(1.0, before):
             break
     return w
+
+
+def _gram(design: Floats, weight: Floats) -> Floats:
+    """Weighted Gram matrix Σ weight · x xᵀ [d, d] of rows x of `design` [n, d].
+
+    In blocks: they stay in cache, and are small enough that BLAS starts no threads, which on a busy
+    machine wait for each other (ten times slower there than this).
+    """
+    whole = len(design) // _BLOCK * _BLOCK
+    blocks = design[:whole].reshape(-1, _BLOCK, design.shape[1])
+    weighted = blocks * weight[:whole].reshape(-1, _BLOCK, 1)
+    rest = design[whole:]
+    gram: Floats = (blocks.transpose(0, 2, 1) @ weighted).sum(axis=0)
+    return gram + rest.T @ (rest * weight[whole:, None])
 
 
 def _loss(design: Floats, weight: Floats, w: Floats) -> float:

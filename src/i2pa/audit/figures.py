@@ -17,7 +17,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 20, 16, 34
 
 def intervals(title: str, rows: Sequence[Share]) -> str:
     """Shares from 0 to 1 as points with their intervals, one line each, beside the 50 % line."""
-    height, left = _TOP + 30 * len(rows) + _BOTTOM, 290
+    height, left = _TOP + 30 * len(rows) + _BOTTOM, 300
     low, high = _range(rows)
 
     def x(share: float) -> float:

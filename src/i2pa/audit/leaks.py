@@ -72,7 +72,7 @@ def time_features(pairs: PairList, *, draws: int, seed: int) -> Check | Skipped:
     hours = one_hot(hour(pairs.winner_time), 24) - one_hot(hour(pairs.loser_time), 24)
     days = one_hot(weekday(pairs.winner_time), 7) - one_hot(weekday(pairs.loser_time), 7)
     return fitted(
-        *(pairs, "time_features", "time of posting (order × gap, UTC hour, weekday)"),
+        *(pairs, "time_features", "time (order × gap, UTC hour, weekday)"),
         *(np.concatenate([order, hours, days], axis=1), timed),
         draws=draws,
         seed=seed,

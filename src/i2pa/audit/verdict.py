@@ -47,6 +47,7 @@ def overall(checks: Sequence[Check], pairs: pa.Table) -> Overall:
     shortcuts = [check for check in checks if check.name in SHORTCUTS]
     leaking = sorted((c for c in shortcuts if c.verdict == LEAKS), key=_reach, reverse=True)
     shared = [c for c in checks if c.verdict == LEAKS and c.name not in SHORTCUTS]
+    clean = bool(shortcuts) and all(check.verdict == CLEAN for check in shortcuts)
     said = []
     if leaking and _reach(leaking[0]) >= USELESS_FROM:
         said += _useless(checks, leaking[0], pairs)
@@ -55,7 +56,7 @@ def overall(checks: Sequence[Check], pairs: pa.Table) -> Overall:
             f"It leaks: without looking at a picture, {'; '.join(map(guess, leaking))}.",
             "Quote the accuracy of a model beside these, and never against 50 %.",
         ]
-    elif any(check.verdict == CLEAN for check in shortcuts):
+    elif clean:
         said.append("No sign that the winner can be told without looking at the pictures.")
     else:
         said.append("Too few to tell whether the winner can be told without looking.")
@@ -65,9 +66,7 @@ def overall(checks: Sequence[Check], pairs: pa.Table) -> Overall:
     said += _also("Few users dominate", [c.says for c in checks if c.verdict == DOMINATED])
     few = [c for c in shortcuts if c.verdict == TOO_FEW]
     said += _also("Too few to tell", [c.title for c in few])
-    if not verdict:
-        verdict = CLEAN if any(check.verdict == CLEAN for check in shortcuts) else TOO_FEW
-    return Overall(verdict, tuple(said))
+    return Overall(verdict or (CLEAN if clean else TOO_FEW), tuple(said))
 
 
 def guess(check: Check) -> str:
