@@ -65,7 +65,7 @@ def overall(checks: Sequence[Check], pairs: pa.Table) -> Overall:
     said += _also("Against the rules", [c.says for c in checks if c.verdict == BROKEN])
     said += _also("Few users dominate", [c.says for c in checks if c.verdict == DOMINATED])
     few = [c for c in shortcuts if c.verdict == TOO_FEW]
-    said += _also("Too few to tell", [c.title for c in few])
+    said += _also("Not settled", [c.title for c in few])
     return Overall(verdict or (CLEAN if clean else TOO_FEW), tuple(said))
 
 
