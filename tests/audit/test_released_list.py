@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from i2pa.audit import Audit, Check, audit_pairs, read_pair_list
+from i2pa.audit.codes import decode_shortcodes, shards, upload_times
 from i2pa.errors import DataError
 from i2pa.pairs import SAME_USER_WIDE, build_pairs
 from i2pa.posts import read_posts
-from i2pa.posts.shortcode import EPOCH_MS, decode_shortcodes, shards, upload_times
+from i2pa.posts.shortcode import EPOCH_MS
 
 
 def check(audit: Audit, name: str) -> Check:
@@ -96,15 +97,17 @@ def test_what_is_no_pair_list_is_refused(tmp_path: Path, content: bytes, message
 @given(st.lists(st.integers(1, 2**64 - 1), max_size=20))
 def test_codes_round_trip(ids: list[int]) -> None:
     codes = [base64.urlsafe_b64encode(i.to_bytes(9, "big")).decode().lstrip("A") for i in ids]
-    assert decode_shortcodes(codes).tolist() == ids
+    column = pa.chunked_array([pa.array(codes, pa.string())])
+    assert decode_shortcodes(column).tolist() == ids
 
 
 def test_what_is_no_code_is_zero() -> None:
     codes = ["", None, "a b", "=", "é", "P__________", "Q__________", "A" * 12, "B"]
-    assert decode_shortcodes(codes).tolist() == [0, 0, 0, 0, 0, 2**64 - 1, 0, 0, 1]
+    column = pa.chunked_array([pa.array(codes)])
+    assert decode_shortcodes(column).tolist() == [0, 0, 0, 0, 0, 2**64 - 1, 0, 0, 1]
     sliced = pa.chunked_array([pa.array(["x", "B", "C"]).slice(1), pa.array(["D"])])
     assert decode_shortcodes(sliced).tolist() == [1, 2, 3]
-    assert decode_shortcodes([]).tolist() == []
+    assert decode_shortcodes(pa.chunked_array([], pa.string())).tolist() == []
 
 
 def test_times_and_shards_of_an_id() -> None:

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from i2pa.audit.codes import decode_shortcodes, upload_times
 from i2pa.errors import DataError, UserInputError
 from i2pa.pairs.schema import PAIRS, TIME, read_pairs, with_metadata
-from i2pa.posts.shortcode import decode_shortcodes, upload_times
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

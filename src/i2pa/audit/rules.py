@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from i2pa.audit.checks import BROKEN, INFORMATION, KEPT, NO_RULE, Check, Skipped, Verdict
-from i2pa.audit.pairlist import Bools, Ints, PairList
-from i2pa.pairs.schema import rules_json
-from i2pa.posts.shortcode import (
+from i2pa.audit.codes import (
     SHARDS_FOLLOW_USERS_UNTIL,
     decode_shortcodes,
     shards,
     upload_times,
 )
+from i2pa.audit.pairlist import Bools, Ints, PairList
+from i2pa.pairs.schema import rules_json
 
 PAPER_DATES = 10
 SETTLED_DAYS = 30

@@ -23,6 +23,9 @@ NO_USERS = (
     "there are no user ids: cross-fitting and intervals go by pair, as if pairs were independent; "
     "pairs of one user are not, so the intervals are too narrow"
 )
+SOME_USERS = (
+    "{n:,} pairs have no user_id: each goes as a user of its own, so the intervals are too narrow"
+)
 NO_TIMES = "no pair has both times"
 NO_POSTS = "give --posts posts.parquet"
 NO_IMAGES = "give --images DIR"
@@ -32,7 +35,8 @@ NO_IMAGES = "give --images DIR"
 class Audit:
     """What an audit found. Accuracies are shares of pairs, intervals 95 % percentile bootstraps.
 
-    `users` is None where some pair has no user_id; then `resampled` is 'pairs', else 'users'.
+    `users` is None where some pair has no user_id. `resampled` is 'users', or 'pairs' where no pair
+    has a user_id, or 'users and pairs'.
     `date_gaps` counts pairs by the UTC dates between the two posts, from 0 on, the last class
     holding all of 30 and more; empty without times. `pictures_read` is None where no folder was
     given.
@@ -85,6 +89,7 @@ def audit_pairs(
         pairs, notes = read_pair_list(pairs)
     listed = shape(pairs)
     pictures = _pictures(listed, images, progress) if images else None
+    resampled, lacking = _users_known(listed)
     times = _time_checks(listed, draws, seed)
     shard_check, shards = rules.check_shards(listed)
     made = [
@@ -111,12 +116,12 @@ def audit_pairs(
         source=source,
         pairs=listed.n,
         users=len(np.unique(listed.users)) if listed.clustered else None,
-        resampled="users" if listed.clustered else "pairs",
+        resampled=resampled,
         weighted=bool((listed.weight != 1).any()),
         draws=draws,
         seed=seed,
         overall=overall(checks, listed.table),
-        warnings=notes + (() if listed.clustered else (NO_USERS,)),
+        warnings=(*notes, *lacking),
         checks=checks,
         not_checked=tuple(check for check in made if isinstance(check, Skipped)),
         tables=times.tables,
@@ -139,6 +144,16 @@ def _time_checks(pairs: PairList, draws: int, seed: int) -> _Times:
     later, by_gap = leaks.later_wins(pairs, draws=draws, seed=seed)
     fitted = leaks.time_features(pairs, draws=draws, seed=seed)
     return _Times((later, fitted), (by_gap, *leaks.wins_by_time(pairs, draws=draws, seed=seed)))
+
+
+def _users_known(pairs: PairList) -> tuple[str, tuple[str, ...]]:
+    """What is resampled, and a warning where users are unknown."""
+    unknown = pairs.table["user_id"].null_count
+    if not unknown:
+        return "users", ()
+    if unknown == pairs.n:
+        return "pairs", (NO_USERS,)
+    return "users and pairs", (SOME_USERS.format(n=unknown),)
 
 
 def _histogram(pairs: PairList) -> tuple[int, ...]:
