@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from i2pa.errors import ImageError
-from i2pa.images.open import Limits, decode, read_bytes
+from i2pa.images.open import Header, Limits, decode, read_bytes, read_header
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -253,3 +253,13 @@ def test_reading_refuses_what_is_no_picture_file(tmp_path):
             read_bytes(path)
     with pytest.raises(ImageError, match="over the limit"):
         read_bytes(big, Limits(file_bytes=99))
+
+
+def test_a_header_tells_format_and_upright_size(tmp_path):
+    path = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 20)).save(path, exif=exif)
+    assert read_header(path.read_bytes()) == Header("JPEG", 20, 40)
+    with pytest.raises(ImageError, match="not a picture"):
+        read_header(b"nothing of the kind", where="x")

@@ -8,10 +8,12 @@ Geometry and resizing belong to `transforms`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import stat
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,7 @@ _LOADING = threading.Lock()
 _MEGA = 1_000_000
 _JPEG_MAGIC = b"\xff\xd8\xff"
 _EXIF_ORIENTATION = 0x0112
+_FIRST_QUARTER_TURN = 5
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -96,13 +99,38 @@ def decode(
     least that many pixels; None decodes in full. `where` names the picture in errors. Raises
     ImageError for anything that is not a complete picture within `limits`.
     """
+    with _as_image_error(where, limits), _parse_header(data) as image:
+        _check_size(image, where, limits, scaled=at_least is not None)
+        if at_least is not None and image.format == "JPEG":
+            image.draft(None, (at_least, at_least))
+        image.load()
+        return to_upright_rgb(image)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture file says before it is decoded: format, and size as shown (EXIF turn made)."""
+
+    format: str
+    width: int
+    height: int
+
+
+def read_header(data: bytes, *, where: str = "", limits: Limits = LIMITS) -> Header:
+    """Format and upright size of one picture, undecoded. Raises ImageError as `decode` does."""
+    with _as_image_error(where, limits), _parse_header(data) as image:
+        _check_size(image, where, limits, scaled=True)
+        width, height = image.size
+        if _orientation(image) >= _FIRST_QUARTER_TURN:
+            width, height = height, width
+        return Header(image.format or "", width, height)
+
+
+@contextlib.contextmanager
+def _as_image_error(where: str, limits: Limits) -> Iterator[None]:
+    """Whatever a decoder raises becomes an ImageError that names the picture."""
     try:
-        with _parse_header(data) as image:
-            _check_size(image, where, limits, scaled=at_least is not None)
-            if at_least is not None and image.format == "JPEG":
-                image.draft(None, (at_least, at_least))
-            image.load()
-            return to_upright_rgb(image)
+        yield
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -119,7 +147,11 @@ def decode(
         ) from error
     except Exception as error:
         # Decoders fed hostile bytes raise nearly any type; a batch must outlive all of them.
-        raise _damaged(error, where) from error
+        raise ImageError(
+            f"damaged or incomplete picture ({_first_line(error)})",
+            where=where,
+            remedy="save it again from its source",
+        ) from error
 
 
 def upright_rgb_of(image: Image.Image) -> Image.Image:
@@ -129,14 +161,12 @@ def upright_rgb_of(image: Image.Image) -> Image.Image:
     cannot be loaded.
     """
     where = str(getattr(image, "filename", "") or "<PIL image>")
-    try:
+    with _as_image_error(where, LIMITS):
         # Opened images decode when first used, and not from two threads at once.
         with _LOADING:
             image.load()
             loaded = image.copy()
         return to_upright_rgb(loaded)
-    except Exception as error:
-        raise _damaged(error, where) from error
 
 
 def to_upright_rgb(image: Image.Image) -> Image.Image:
@@ -226,14 +256,6 @@ def _transform_to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform 
         return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
-
-
-def _damaged(error: Exception, where: str) -> ImageError:
-    return ImageError(
-        f"damaged or incomplete picture ({_first_line(error)})",
-        where=where,
-        remedy="save it again from its source",
-    )
 
 
 def _first_line(error: Exception) -> str:

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 CONFIDENCE = 0.95
 
+_MOST_KINDS_AT_ONCE = 2000
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -44,6 +46,36 @@ def bootstrap_users(
     pooled_draws = (drawn @ (means * counts)) / (drawn @ counts)
     mean_draws = drawn @ means / len(means)
     return _interval(pooled, pooled_draws), _interval(mean, mean_draws)
+
+
+def bootstrap_clusters(
+    sums: npt.NDArray[np.float64],
+    weights: npt.NDArray[np.float64],
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+) -> tuple[Interval, Interval]:
+    """Intervals of the pooled weighted mean Σ sums / Σ weights, and of the mean of clusters.
+
+    `sums` [u] and `weights` [u] > 0 are each cluster's (user's) weighted sum and total weight. The
+    percentile bootstrap of `bootstrap_users`, for any weights and for very many clusters: clusters
+    with equal sums and weights are exchangeable, so their joint count is drawn at once. With one
+    cluster both intervals span [0, 1].
+    """
+    pooled, mean = float(sums.sum() / weights.sum()), float((sums / weights).mean())
+    n = len(sums)
+    if n == 1:
+        return Interval(pooled, 0.0, 1.0), Interval(mean, 0.0, 1.0)
+    kinds, counts = np.unique(np.stack([sums, weights], axis=1), axis=0, return_counts=True)
+    totals = np.column_stack([kinds, kinds[:, 0] / kinds[:, 1]])
+    rng = np.random.default_rng(seed)
+    if len(kinds) <= _MOST_KINDS_AT_ONCE:
+        found = rng.multinomial(n, counts / n, size=draws) @ totals
+    else:
+        kind = np.repeat(np.arange(len(kinds)), counts)
+        drawn = (kind[rng.integers(n, size=n)] for _ in range(draws))
+        found = np.array([np.bincount(k, minlength=len(kinds)) @ totals for k in drawn])
+    return _interval(pooled, found[:, 0] / found[:, 1]), _interval(mean, found[:, 2] / n)
 
 
 def bootstrap_pictures(

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from i2pa.errors import DataError, ImageError, UserInputError
 from i2pa.images.open import read_bytes
@@ -87,7 +88,8 @@ def image_features(
     known = embeddings.rows(digests).keys() & statistics.rows(digests).keys()
     missing = list({file.sha256: file for file in files if file.sha256 not in known}.values())
     if missing:
-        network = load_backbone(backbone).to(memory_format=torch.channels_last)
+        network = load_backbone(backbone)
+        convert_conv2d_weight_memory_format(network, torch.channels_last)
         unreadable += _compute(missing, network, transform, embeddings, statistics, progress)
     found = embeddings.rows(digests)
     files = [file for file in files if file.sha256 in found]
@@ -163,6 +165,9 @@ def _embed(network: EfficientNetLite, pixels: Pixels) -> npt.NDArray[np.floating
     with torch.inference_mode():
         # Permuted pixels are channels-last already, and few at a time stay in a core's cache.
         planes = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-        parts = [network.features(part.float()).mean(dim=(2, 3)) for part in planes.split(_AT_ONCE)]
+        parts = [
+            network.features(part.float()).mean(dim=(2, 3))
+            for part in torch.tensor_split(planes, -(-len(planes) // _AT_ONCE))
+        ]
         embedding: npt.NDArray[np.floating] = torch.cat(parts).numpy()
     return embedding

@@ -1,0 +1,132 @@
+"""Do the parts of a split share users or pictures, and does the list contradict itself?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow.compute as pc
+
+from i2pa.audit.checks import CLEAN, LEAKS, Check, Skipped
+from i2pa.audit.duplicates import exact_groups, is_shared, near_groups
+from i2pa.audit.pairlist import Bools, Ints, PairList
+from i2pa.audit.pictures import Pictures
+
+NO_SPLIT = "the list has no split; make one with: i2pa split"
+
+
+def shared_users(pairs: PairList) -> Check | Skipped:
+    """Users with pairs in more than one part of the split."""
+    name = "users_shared_by_splits"
+    part = _parts(pairs)
+    if part is None:
+        return Skipped(name, NO_SPLIT)
+    if not pairs.clustered:
+        return Skipped(name, "some pairs have no user_id")
+    return _shared(name, "users in more than one part", pairs, pairs.users, part, "users")
+
+
+def shared_pictures(pairs: PairList, pictures: Pictures | None) -> list[Check | Skipped]:
+    """Pictures in more than one part: the same name, the same bytes, the same to the eye."""
+    part = _parts(pairs)
+    names = [f"{kind}_pictures_shared_by_splits" for kind in ("named", "equal", "near")]
+    if part is None:
+        return [Skipped(name, NO_SPLIT) for name in names]
+    both = np.concatenate([part, part])
+    found: list[Check | Skipped] = [
+        _shared(
+            *(names[0], "pictures in more than one part, by name or post", pairs),
+            *(_posts(pairs), both, "pictures"),
+        )
+    ]
+    if pictures is None:
+        return found + [Skipped(name, "give --images DIR") for name in names[1:]]
+    rows = _rows(pairs, pictures).T.ravel()
+    inside = rows >= 0
+    for name, group, title in (
+        (names[1], exact_groups(pictures), "pictures in more than one part, by SHA-256"),
+        (names[2], near_groups(pictures), "pictures in more than one part, to the eye"),
+    ):
+        found.append(_shared(name, title, pairs, group[rows[inside]], both[inside], "pictures"))
+    return found
+
+
+def contradictions(pairs: PairList, pictures: Pictures | None) -> Check:
+    """Pairs of a picture with itself, and pairs of the same two pictures with opposite winners.
+
+    The same means the same to the eye where pictures are given, otherwise the same name or post.
+    """
+    if pictures is None:
+        sides = _posts(pairs).reshape(2, -1).T
+    else:
+        rows = _rows(pairs, pictures)
+        sides = np.where(rows >= 0, near_groups(pictures)[rows], -1)
+        sides = sides[(sides >= 0).all(axis=1)]
+    n = len(sides)
+    size = sides.max(initial=0) + 1
+    forward, backward = sides @ [size, 1], sides @ [1, size]
+    itself = sides[:, 0] == sides[:, 1]
+    turned = ~itself & np.isin(forward, backward)
+    bad = int((itself | turned).sum())
+    by = "to the eye" if pictures is not None else "by name; give --images DIR to compare pictures"
+    return Check(
+        name="contradicting_pairs",
+        title="pairs that contradict each other or themselves",
+        value=bad,
+        low=None,
+        high=None,
+        n=n,
+        users=_n_users(pairs),
+        verdict="breaks the rule" if bad else "keeps the rule",
+        unit="pairs",
+        says=f"{itself.sum():,} of {n:,} pairs set a picture against itself and {turned.sum():,} "
+        f"have an opposite pair of the same two pictures ({by})",
+    )
+
+
+def _parts(pairs: PairList) -> Ints | None:
+    """The part of each pair as a number [n], -1 for none; None where no pair has any."""
+    column = pairs.table["split"]
+    if column.null_count == pairs.n:
+        return None
+    codes = column.combine_chunks().dictionary_encode().indices.fill_null(-1)
+    parts: Ints = codes.to_numpy().astype(np.int64)
+    return parts
+
+
+def _posts(pairs: PairList) -> Ints:
+    """A number for the picture of each winner, then of each loser [2n], by file name or post."""
+    named = [
+        pc.coalesce(pairs.table[f"{side}_image"].combine_chunks(), pairs.keys(side)).to_pylist()
+        for side in ("winner", "loser")
+    ]
+    _, index = np.unique(np.array(named[0] + named[1], dtype=object), return_inverse=True)
+    return np.asarray(index, dtype=np.int64)
+
+
+def _rows(pairs: PairList, pictures: Pictures) -> Ints:
+    """Rows of `pictures` of each pair [n, 2], winner first; -1 for none."""
+    sides = [pictures.rows(pairs.table[f"{side}_image"]) for side in ("winner", "loser")]
+    return np.stack(sides, axis=1)
+
+
+def _shared(
+    name: str, title: str, pairs: PairList, group: Ints, part: Ints, unit: str
+) -> Check | Skipped:
+    """How many distinct groups [k] occur in more than one part [k]."""
+    shared: Bools = is_shared(group, part)
+    n_groups, n_shared = len(np.unique(group[part >= 0])), len(np.unique(group[shared]))
+    return Check(
+        name=name,
+        title=title,
+        value=n_shared,
+        low=None,
+        high=None,
+        n=n_groups,
+        users=_n_users(pairs),
+        verdict=LEAKS if n_shared else CLEAN,
+        unit="users" if unit == "users" else "pictures",
+        says=f"{n_shared:,} of {n_groups:,} {title}",
+    )
+
+
+def _n_users(pairs: PairList) -> int | None:
+    return len(np.unique(pairs.users)) if pairs.clustered else None
