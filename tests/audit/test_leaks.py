@@ -156,7 +156,9 @@ def posts_of(pairs: pa.Table, captions: dict[str, str], age_days: float = 60) ->
             rows.append(row)
     table = pa.Table.from_pylist(rows, POSTS)
     words = caption_columns(table["caption"]).caption_words
-    return table.set_column(18, POSTS.field("caption_words"), words)
+    return table.set_column(
+        POSTS.get_field_index("caption_words"), POSTS.field("caption_words"), words
+    )
 
 
 def test_captions_and_ages_are_read_from_the_posts() -> None:
