@@ -170,7 +170,7 @@ def test_nothing_to_read(tmp_path: Path) -> None:
         read_posts(tmp_path / "none.csv")
     with pytest.raises(UserInputError, match="is a folder"):
         read_posts(tmp_path)
-    with pytest.raises(DataError, match="no rows below the header"):
+    with pytest.raises(DataError, match="there are no posts in it"):
         read_rows(tmp_path)
     with pytest.raises(DataError, match=r"none of 2 rows is sound; 2: likes .* row 2.*\(many\)"):
         read_rows(tmp_path, "p,u,2019-06-01,,many,,,", "q,u,2019-06-01,,few,,,")

@@ -94,7 +94,7 @@ def read_posts(
     rejects = pa.concat_tables([*broken, twice])
     n_read = unique.num_rows + rejects.num_rows
     if n_read == 0:
-        raise DataError("there are no rows below the header", where=str(files[0]))
+        raise DataError("there are no posts in it", where=str(files[0]))
     reasons = _most_frequent(rejects["reason"])
     if unique.num_rows == 0:
         first = rejects.slice(0, 1).to_pylist()[0]
