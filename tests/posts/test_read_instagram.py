@@ -64,10 +64,10 @@ def test_an_account_export_says_that_it_has_no_likes(tmp_path: Path) -> None:
     assert read.posts["likes"].null_count == 4
     (reject,) = read.rejects.to_pylist()
     assert (reject["row"], reject["reason"]) == (4, "holds no picture or video")
-    (note,) = [note for note in read.notes if "holds no likes" in note.what]
-    assert note.n == 4
-    assert "Graph API" in note.what
-    assert "i2pa pairs levels.csv --levels" in note.what
+    (warning,) = read.warnings
+    assert "holds no likes" in warning
+    assert "Graph API" in warning
+    assert "i2pa pairs levels.csv --levels" in warning
 
 
 def test_reels_of_an_export(tmp_path: Path) -> None:

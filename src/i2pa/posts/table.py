@@ -36,7 +36,8 @@ class PostsRead:
     """Posts read from exports.
 
     `posts` has the schema POSTS; `rejects` has file, row, reason, value for each row left out;
-    `read` counts both; `reasons` counts rejects and `notes` assumptions, most frequent first.
+    `read` counts both; `reasons` counts rejects and `notes` assumptions, most frequent first;
+    `warnings` say what an export never holds and how to go on.
     """
 
     posts: pa.Table
@@ -44,6 +45,7 @@ class PostsRead:
     read: int
     reasons: tuple[Count, ...]
     notes: tuple[Count, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def rejected_share(self) -> float:
@@ -73,6 +75,7 @@ def read_posts(
     typed, broken, notes = [], [], Counter[str]()
     # The file of every row, by number: of a folder each file has its own.
     places: list[str] = []
+    warnings: dict[str, str] = {}
     for file, source in [opened for path in files for opened in open_sources(path, format)]:
         found, raw = _read_one(file, source, columns, platform, downloaded_at)
         numbers = pa.repeat(pa.scalar(len(places)), found.typed.num_rows)
@@ -88,8 +91,7 @@ def read_posts(
         broken.append(lost.add_column(0, REJECTS.field("file"), lost_in).cast(REJECTS))
         notes.update({note.what: note.n for note in found.notes})
         notes.update(dict(raw.notes))
-        if source.no_likes:
-            notes[source.no_likes] += found.typed.num_rows
+        warnings |= {source.no_likes: str(file)} if source.no_likes else {}
     unique, twice = _first_of_each(pa.concat_tables(typed), places)
     rejects = pa.concat_tables([*broken, twice])
     n_read = unique.num_rows + rejects.num_rows
@@ -110,6 +112,7 @@ def read_posts(
         read=n_read,
         reasons=reasons,
         notes=tuple(Count(what, n) for what, n in assumed),
+        warnings=tuple(f"{file}: {what}" for what, file in warnings.items()),
     )
 
 

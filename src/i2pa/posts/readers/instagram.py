@@ -25,9 +25,9 @@ GRAPH_NAMES = (
     *("followings", "user_posts", "caption", "media_type", "image_count", "image"),
 )
 NO_LIKES = (
-    "posts of an account export, which holds no likes and so makes no pairs; two ways out: the "
-    "Graph API's media with like_count (its JSON is read here), or your own keeps and rejects "
-    "(i2pa pairs levels.csv --levels)"
+    "an account export holds no likes, so its posts make no pairs; two ways out: the Graph API's "
+    "media with like_count (its JSON is read as well), or your own keeps and rejects (i2pa pairs "
+    "levels.csv --levels)"
 )
 
 _VIDEOS = (".mp4", ".mov", ".m4v", ".webm")
