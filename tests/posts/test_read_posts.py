@@ -182,6 +182,9 @@ def test_nothing_to_read(tmp_path: Path) -> None:
     (tmp_path / "array.json").write_text('[{"id": 1}]')
     with pytest.raises(DataError, match="jq -c"):
         read_posts(tmp_path / "array.json")
+    (tmp_path / "none.jsonl").write_text("{oops\n[1]\n")
+    with pytest.raises(DataError, match="none of its lines is a JSON object"):
+        read_posts(tmp_path / "none.jsonl")
     (tmp_path / "bad.parquet").write_text("PAR1, or is it?")
     with pytest.raises(DataError, match="cannot be read as Parquet"):
         read_posts(tmp_path / "bad.parquet")

@@ -76,7 +76,7 @@ def read_posts(
     # The file of every row, by number: of a folder each file has its own.
     places: list[str] = []
     warnings: dict[str, str] = {}
-    for file, source in [opened for path in files for opened in open_sources(path, format)]:
+    for file, source in (opened for path in files for opened in open_sources(path, format)):
         found, raw = _read_one(file, source, columns, platform, downloaded_at)
         numbers = pa.repeat(pa.scalar(len(places)), found.typed.num_rows)
         rows, lost = found.typed["row"], found.broken

@@ -50,11 +50,8 @@ def detect_format(path: Path) -> str:
         return _detect_document(path, start)
     if packed is not None:
         what = "holds no JSON" if start else "holds nothing that can be unpacked"
-        raise DataError(
-            f"this {packed} file {what}",
-            where=str(path),
-            remedy="unpack tables first; JSON Lines may stay packed",
-        )
+        remedy = "unpack it first; only JSON may stay packed" if start else "copy it again, whole"
+        raise DataError(f"this {packed} file {what}", where=str(path), remedy=remedy)
     return _BY_SUFFIX.get(path.suffix.lower(), "csv")
 
 

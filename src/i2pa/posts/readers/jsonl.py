@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from i2pa.errors import DataError
 from i2pa.posts.readers.source import BROKEN, Raw, Source, as_text
 from i2pa.posts.readers.streams import line_batches
 
@@ -36,6 +37,12 @@ def open_json_lines(path: Path) -> Source:
             first_row[name] = min(row, first_row.get(name, row))
         size += good.nbytes
         kept = [*kept, (good, broken)] if size <= _KEPT_BYTES else []
+    if not first_row:
+        raise DataError(
+            "none of its lines is a JSON object",
+            where=str(path),
+            remedy="write one object a line, or name another --format",
+        )
     names = sorted(first_row, key=lambda name: (first_row[name], name))
 
     def read(wanted: Sequence[str]) -> Raw:
