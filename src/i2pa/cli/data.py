@@ -61,8 +61,8 @@ def posts(
         str | None,
         typer.Option(
             "--format",
-            help="csv, tsv, jsonl, parquet, instaloader, instagram-export, graph-api, reddit or "
-            "smp; told if not given.",
+            help="csv, tsv, jsonl, parquet, instaloader, instagram-export, graph-api, reddit, smp "
+            "or hessel; told if not given.",
         ),
     ] = None,
     column_map: Annotated[

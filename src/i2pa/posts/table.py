@@ -91,7 +91,7 @@ def read_posts(
         broken.append(lost.add_column(0, REJECTS.field("file"), lost_in).cast(REJECTS))
         notes.update({note.what: note.n for note in found.notes})
         notes.update(dict(raw.notes))
-        warnings |= {source.no_likes: str(file)} if source.no_likes else {}
+        warnings |= {source.warning: str(file)} if source.warning else {}
     unique, twice = _first_of_each(pa.concat_tables(typed), places)
     rejects = pa.concat_tables([*broken, twice])
     n_read = unique.num_rows + rejects.num_rows

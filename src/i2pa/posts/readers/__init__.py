@@ -10,6 +10,7 @@ from pathlib import Path
 
 from i2pa.errors import DataError, UserInputError
 from i2pa.posts.readers.detect import detect_format, export_files
+from i2pa.posts.readers.hessel import open_hessel
 from i2pa.posts.readers.instagram import open_export, open_graph
 from i2pa.posts.readers.instaloader import open_instaloader
 from i2pa.posts.readers.jsonl import open_json_lines
@@ -28,6 +29,7 @@ _OPENERS = {
     "graph-api": open_graph,
     "reddit": open_reddit,
     "smp": open_smp,
+    "hessel": open_hessel,
 }
 FORMATS = tuple(_OPENERS)
 

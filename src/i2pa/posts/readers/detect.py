@@ -11,6 +11,7 @@ from pathlib import Path
 
 from i2pa.errors import DataError, UserInputError
 from i2pa.posts.readers.documents import UnreadableError, load_json
+from i2pa.posts.readers.hessel import pairs_of
 from i2pa.posts.readers.instagram import export_posts, graph_posts
 from i2pa.posts.readers.instaloader import SUFFIXES, dump_files, is_dump
 from i2pa.posts.readers.smp import is_smp
@@ -77,6 +78,8 @@ def _detect_document(path: Path, start: bytes) -> str:
         return "instagram-export"
     if graph_posts(document) is not None:
         return "graph-api"
+    if pairs_of(document) is not None:
+        return "hessel"
     if isinstance(document, dict):
         return "reddit" if _is_reddit(start) else "jsonl"
     if document and isinstance(document[0], dict) and {"Uid", "Pid"} <= document[0].keys():

@@ -95,7 +95,7 @@ def open_export(path: Path) -> Source:
             found.append((row, _export_post(post, media)))
         return as_raw(wanted, found, broken)
 
-    return Source(EXPORT_NAMES, read, no_likes=NO_LIKES)
+    return Source(EXPORT_NAMES, read, no_likes=True, warning=NO_LIKES)
 
 
 def _export_post(post: Any, media: list[Any]) -> dict[str, Any]:

@@ -36,14 +36,15 @@ class Raw:
 class Source:
     """One opened export: the names of its columns, and a function that reads some of them.
 
-    Of a folder, `parts` names the file that row 1, 2, … stands for. `no_likes` says why the format
-    never holds any measure of success, and what to do about it; empty where it may.
+    Of a folder, `parts` names the file that row 1, 2, … stands for. `no_likes`: the format never
+    holds a measure of success. `warning` says what the format lacks and how to go on.
     """
 
     names: Sequence[str]
     read: Callable[[Sequence[str]], Raw]
     parts: Sequence[str] | None = None
-    no_likes: str = ""
+    no_likes: bool = False
+    warning: str = ""
 
 
 def broken_table(broken: Sequence[Broken]) -> pa.Table:
