@@ -137,3 +137,22 @@ def test_utf_16_and_rows_of_many_megabytes(tmp_path: Path) -> None:
     path.write_text(head + "x" * (100 << 20) + "\n")
     with pytest.raises(DataError, match="a row is longer than 32 MB"):
         read_posts(path)
+
+
+def test_floats_that_are_no_numbers(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "post_id": ["BArs5gvFY7q", "b", "c", "d"],
+            "user_id": ["u"] * 4,
+            "uploaded_at": [float("nan"), 1559383200.0, 1e300, 1559383200.0],
+            "likes": [5.0, float("nan"), 5.0, float("inf")],
+        }
+    )
+    pq.write_table(table, tmp_path / "posts.parquet")
+    read = read_posts(tmp_path / "posts.parquet", platform="instagram")
+    assert read.posts["post_id"].to_pylist() == ["BArs5gvFY7q", "b"]
+    assert read.posts["likes"].to_pylist() == [5, None]
+    assert [(r["row"], r["reason"]) for r in read.rejects.to_pylist()] == [
+        (3, "uploaded_at is not a time"),
+        (4, "likes is not a whole number"),
+    ]

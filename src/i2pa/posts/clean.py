@@ -142,6 +142,8 @@ def _code_times(table: pa.Table, kinds: Mapping[str, str], instagram: Flags) -> 
         blank = pc.is_null(written)
         if kinds["uploaded_at"] == "text":
             blank = pc.or_kleene(blank, pc.equal(pc.utf8_trim_whitespace(written), ""))
+        elif kinds["uploaded_at"] == "float":
+            blank = pc.or_kleene(blank, pc.is_nan(written))
         open_rows &= blank.to_numpy(zero_copy_only=False)
     micros = np.zeros(len(table), dtype=np.int64)
     places = np.flatnonzero(open_rows)
@@ -235,7 +237,7 @@ def _time(name: str, kind: str) -> tuple[str, str]:
     if kind.endswith("time"):
         return name, "true" if kind == "naive time" else "false"
     # Seconds, milliseconds or microseconds since 1970, told apart by size.
-    text = _text(f"{name}::BIGINT" if kind == "float" else name)
+    text = _text(f"try_cast({name} AS BIGINT)" if kind == "float" else name)
     micros = (
         f"CASE WHEN regexp_full_match({text}, '[0-9]{{9,10}}(\\.[0-9]+)?') "
         f"THEN round({text}::DOUBLE * 1000000)::BIGINT "

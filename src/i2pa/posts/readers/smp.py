@@ -3,8 +3,9 @@
 `*_temporalspatial*.json` (Uid, Pid, Postdate in seconds), `*_text.json` or `*_tags.json` (Title,
 Alltags, Mediatype) are arrays of one object a post, matched by Uid and Pid; `*_label.txt` has one
 number a line in the order of the first, `*_img_filepath.txt` (or `_img_path`) the pictures. Row n
-is the n-th post. The label is log2(views a day) + 1: `score` holds it as thousandths of a view a
-day, so that differences of its natural log are those of the views a day. The days are not written.
+is the n-th post. The label is taken to be log2(views a day) + 1: `score` holds it as thousandths of
+a view a day, so that differences of its natural log are those of the views a day. The days are not
+written.
 """
 
 from __future__ import annotations
