@@ -84,7 +84,7 @@ def media(**changes: Any) -> dict[str, Any]:
         "like_count": 91,
         "comments_count": 2,
         "timestamp": "2019-06-01T10:00:00+0000",
-        "permalink": "https://www.instagram.com/p/BArs5gvFY7q/",
+        "permalink": "https://www.instagram.com/p/BAaaaaaaaaa/",
         "username": "ana",
     } | changes
 
@@ -94,9 +94,9 @@ def test_graph_api_media(tmp_path: Path) -> None:
     insights = {"data": [{"name": "views", "values": [{"value": 500}]}]}
     posts = [
         media(),
-        media(permalink=None, shortcode="BBrs5gvFY7q", **album),
+        media(permalink=None, shortcode="BBaaaaaaaaa", **album),
         {k: v for k, v in media(permalink=None, insights=insights).items() if k != "like_count"},
-        media(permalink="https://www.instagram.com/reel/BCrs5gvFY7q/", media_type="VIDEO"),
+        media(permalink="https://www.instagram.com/reel/BCaaaaaaaaa/", media_type="VIDEO"),
         "nonsense",
     ]
     path = tmp_path / "media.json"
@@ -104,7 +104,7 @@ def test_graph_api_media(tmp_path: Path) -> None:
     read = read_posts(path)
     rows = read.posts.to_pylist()
     assert [row["post_id"] for row in rows] == [
-        *("BArs5gvFY7q", "BBrs5gvFY7q", "17900000000000001", "BCrs5gvFY7q"),
+        *("BAaaaaaaaaa", "BBaaaaaaaaa", "17900000000000001", "BCaaaaaaaaa"),
     ]
     assert [row["likes"] for row in rows] == [91, 91, None, 91]
     assert [row["views"] for row in rows] == [None, None, 500, None]
@@ -120,7 +120,7 @@ def test_graph_api_pages_and_business_discovery(tmp_path: Path) -> None:
     account = {"username": "bo", "followers_count": 10, "media_count": 3}
     nameless = {k: v for k, v in media().items() if k != "username"}
     found = {"business_discovery": account | {"media": {"data": [nameless]}}, "id": "1"}
-    pages = [{"data": [media(shortcode=f"B{i}rs5gvFY7q")]} for i in range(3)]
+    pages = [{"data": [media(shortcode=f"B{i}aaaaaaaaa")]} for i in range(3)]
     (tmp_path / "one.json").write_text(json.dumps(found))
     (tmp_path / "pages.json").write_text(json.dumps(pages))
     row = read_posts(tmp_path / "one.json").posts.to_pylist()[0]

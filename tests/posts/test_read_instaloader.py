@@ -14,7 +14,7 @@ from i2pa.errors import DataError
 from i2pa.posts import read_posts
 
 
-def post(code: str = "BArs5gvFY7q", **changes: Any) -> dict[str, Any]:
+def post(code: str = "BAaaaaaaaaa", **changes: Any) -> dict[str, Any]:
     node = {
         "__typename": "GraphImage",
         "id": "1165612457379106538",
@@ -40,11 +40,11 @@ def test_a_folder_of_posts_a_profile_and_pictures(tmp_path: Path) -> None:
     (folder / "2016-01-18_16-00-00_UTC.jpg").touch()
     children = {"edges": [{"node": {}}, {"node": {}}, {"node": {}}]}
     sidecar = {"__typename": "GraphSidecar", "edge_sidecar_to_children": children}
-    write(folder / "b.json", post("BBrs5gvFY7q", **sidecar))
+    write(folder / "b.json", post("BBaaaaaaaaa", **sidecar))
     (folder / "b_1.jpg").touch()
     (folder / "b_2.jpg").touch()
     video = {"__typename": "GraphVideo", "is_video": True, "video_view_count": 900}
-    write(folder / "c.json", post("BCrs5gvFY7q", **video))
+    write(folder / "c.json", post("BCaaaaaaaaa", **video))
     profile = {"id": "11", "username": "ana", "edge_followed_by": {"count": 5000}}
     profile |= {"edge_follow": {"count": 7}, "edge_owner_to_timeline_media": {"count": 80}}
     write(folder / "ana_11.json.xz", {"node": profile, "instaloader": {"node_type": "Profile"}})
@@ -52,14 +52,14 @@ def test_a_folder_of_posts_a_profile_and_pictures(tmp_path: Path) -> None:
 
     read = read_posts(tmp_path, downloaded_at=datetime(2018, 1, 1))
     posts = {row["post_id"]: row for row in read.posts.to_pylist()}
-    first = posts["BArs5gvFY7q"]
+    first = posts["BAaaaaaaaaa"]
     assert first["platform"] == "instagram"
     assert (first["user_id"], first["likes"], first["comments"]) == ("11", 120, 4)
     assert first["uploaded_at"] == datetime(2016, 1, 18, 16, tzinfo=UTC)
     assert first["caption"] == "Été 🌊 #plage"
     assert first["image"] == "ana/2016-01-18_16-00-00_UTC.jpg"
     assert (first["followers"], first["followings"], first["user_posts"]) == (5000, 7, 80)
-    second, third = posts["BBrs5gvFY7q"], posts["BCrs5gvFY7q"]
+    second, third = posts["BBaaaaaaaaa"], posts["BCaaaaaaaaa"]
     assert (second["media_type"], second["image_count"]) == ("carousel", 3)
     assert second["image"] == "ana/b_1.jpg"
     assert (third["media_type"], third["views"], third["image"]) == ("video", 900, None)
@@ -79,8 +79,8 @@ def test_what_the_app_alone_says(tmp_path: Path) -> None:
         "caption": {"text": "hello"},
     }
     hidden = phone | {"like_count": 3, "like_and_view_counts_disabled": True}
-    write(tmp_path / "a.json", {"node": {"shortcode": "BArs5gvFY7q", "iphone_struct": phone}})
-    write(tmp_path / "b.json", {"node": {"shortcode": "BBrs5gvFY7q", "iphone_struct": hidden}})
+    write(tmp_path / "a.json", {"node": {"shortcode": "BAaaaaaaaaa", "iphone_struct": phone}})
+    write(tmp_path / "b.json", {"node": {"shortcode": "BBaaaaaaaaa", "iphone_struct": hidden}})
     read = read_posts(tmp_path)
     assert read.posts["likes"].to_pylist() == [77, None]
     assert read.posts["user_id"].to_pylist() == ["12", "12"]
@@ -91,13 +91,13 @@ def test_what_the_app_alone_says(tmp_path: Path) -> None:
 
 def test_broken_files_are_rejects_with_their_name(tmp_path: Path) -> None:
     write(tmp_path / "a.json.xz", post())
-    whole = lzma.compress(json.dumps(post("BBrs5gvFY7q")).encode())
+    whole = lzma.compress(json.dumps(post("BBaaaaaaaaa")).encode())
     (tmp_path / "b.json.xz").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "c.json").write_text('{"node": {"shortcode": "BC')
     (tmp_path / "d.json").write_text("[" * 100_000)
     write(tmp_path / "e.json", post())
     (tmp_path / "f.json").write_bytes(b"\xff\xfe{}")
-    write(tmp_path / "g.json", post("BGrs5gvFY7q", owner=None))
+    write(tmp_path / "g.json", post("BGaaaaaaaaa", owner=None))
     read = read_posts(tmp_path, "instaloader")
     assert read.posts.num_rows == 1
     found = {Path(r["file"]).name: (r["row"], r["reason"]) for r in read.rejects.to_pylist()}

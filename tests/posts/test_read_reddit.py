@@ -76,6 +76,18 @@ def test_submissions_in_every_packing(tmp_path: Path, suffix: str) -> None:
     ]
 
 
+def test_a_window_of_two_gigabytes(tmp_path: Path) -> None:
+    wide = zstandard.ZstdCompressionParameters.from_level(1, window_log=31)
+    path = tmp_path / "RS.zst"
+    with (
+        path.open("wb") as file,
+        zstandard.ZstdCompressor(compression_params=wide).stream_writer(file) as writer,
+    ):
+        writer.write(lines(submission("a")))
+        writer.write(lines(submission("b")))
+    assert read_posts(path).posts["post_id"].to_pylist() == ["a", "b"]
+
+
 def test_comments_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "RC.jsonl"
     comment = {k: v for k, v in submission("c1", body="nice").items() if k != "title"}

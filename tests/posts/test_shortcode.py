@@ -44,11 +44,11 @@ def test_any_text_is_a_code_or_is_not(texts: list[str]) -> None:
 
 
 def test_which_codes_tell_a_time() -> None:
-    codes = ["BArs5gvFY7q", "7s0kDUqUCW", "short", "12345678901", "_" * 11, "a" * 39, "café-café"]
+    codes = ["BAaaaaaaaaa", "7sssssssss", "short", "12345678901", "_" * 11, "a" * 39, "café-café"]
     times, good = shortcode.post_times(codes)
     assert good.tolist() == [True, True, False, False, False, False, False]
     assert np.array(times[:2], "datetime64[ms]").astype("datetime64[D]").astype(str).tolist() == [
-        "2016-01-18",
+        "2016-01-11",
         "2015-09-16",
     ]
     assert shortcode.post_times([])[1].size == 0
