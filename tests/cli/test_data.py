@@ -216,3 +216,31 @@ def test_no_input_is_overwritten_and_no_device_replaced(
     code, _, err = run(capsys, "posts", export, "-o", "/dev/null", "--map", "likes=like_total")
     assert (code, "is no regular file" in err) == (2, True)
     assert export.read_bytes() == before
+
+
+def test_a_map_in_a_file_beside_a_map_in_words(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns, posts = tmp_path / "columns.yaml", tmp_path / "posts.parquet"
+    columns.write_text("likes: nonsense\ncaption: text\n")
+    maps = ["--map", columns, "--map", "likes=like_total"]
+    assert run_json(capsys, "posts", export, "-o", posts, *maps)["kept"] == 12
+    columns.write_text("likes: [1]\n")
+    code, _, err = run(capsys, "posts", export, "-o", posts, *maps)
+    assert code == 2
+    assert "is not a column to a column" in err
+
+
+def test_an_account_export_is_a_folder_without_likes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "media").mkdir()
+    media = [{"uri": "media/1.jpg", "creation_timestamp": 1559383200, "title": "hello"}]
+    (tmp_path / "media" / "posts_1.json").write_text(json.dumps([{"media": media}]))
+    code, out, err = run(capsys, "posts", tmp_path, "-o", tmp_path / "posts.parquet")
+    assert code == 0
+    assert "holds no likes" in err
+    assert "i2pa pairs levels.csv --levels" in err
+    assert "posts kept" in out
+    code, out, _ = run(capsys, "posts", tmp_path, "-o", tmp_path / "p.parquet", "--json")
+    assert "holds no likes" in json.loads(out)["warnings"][0]

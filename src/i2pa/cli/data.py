@@ -36,20 +36,31 @@ DownloadedAt = Annotated[
 
 @app.command()
 def posts(
-    inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help="Exports of posts.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="IN...", help="Exports of posts: files or folders.")
+    ],
     out: OutFile,
     file_format: Annotated[
-        str | None, typer.Option("--format", help="csv, tsv, jsonl or parquet; told if not given.")
+        str | None,
+        typer.Option(
+            "--format",
+            help="csv, tsv, jsonl, parquet, instaloader, instagram-export, graph-api, reddit, smp "
+            "or hessel; told if not given.",
+        ),
     ] = None,
     column_map: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="OURS=THEIRS", help="A column's name, as likes=like_count."),
+        typer.Option(
+            "--map",
+            metavar="OURS=THEIRS",
+            help="A column's name, as likes=like_count, or a file of such, as columns.yaml.",
+        ),
     ] = None,
     platform: Annotated[str | None, typer.Option(help="Where the posts appeared.")] = None,
     downloaded_at: DownloadedAt = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Read exports (CSV, TSV, JSON Lines, Parquet) into one table of posts.
+    """Read exports of posts (tables, Instaloader, Instagram, Reddit, Flickr) into one table.
 
     Broken rows go to OUTPUT.rejects.csv with their file, row number and reason.
 
@@ -75,6 +86,8 @@ def posts(
             f"WARNING: {read.rejected_share:.1%} of the rows were left out, most of them because "
             f"{worst.what} ({worst.n:,}); see {rejects}"
         )
+    for warning in read.warnings:
+        output.warn(f"WARNING: {warning}")
     if as_json:
         counts = {"read": read.read, "kept": len(read.posts), "rejected": len(read.rejects)}
         output.print_json(
@@ -83,6 +96,7 @@ def posts(
             **counts,
             reasons=[asdict(reason) for reason in read.reasons],
             notes=[asdict(note) for note in read.notes],
+            warnings=list(read.warnings),
             rejects=str(rejects) if read.rejects.num_rows else None,
         )
         return
@@ -109,7 +123,12 @@ def check_output(out: Path, *inputs: Path) -> None:
 
 
 def _parse_map(items: Sequence[str]) -> dict[str, str]:
-    parsed = dict(item.partition("=")[::2] for item in items)
+    from i2pa.posts import load_column_map
+
+    parsed: dict[str, str] = {}
+    for item in items:
+        is_file = "=" not in item and Path(item).suffix.lower() in (".yaml", ".yml")
+        parsed |= load_column_map(item) if is_file else dict([item.partition("=")[::2]])
     for ours, theirs in parsed.items():
         if not theirs:
             raise UserInputError(f"--map {ours} lacks '='", remedy="write --map likes=like_count")

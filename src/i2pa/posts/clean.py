@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from i2pa.posts import shortcode
 from i2pa.posts.readers.source import BROKEN, Raw
 from i2pa.posts.schema import MEASURES, POSTS
+from i2pa.posts.shortcode import Flags
 
 COUNTS = ("likes", "views", "comments", "followers", "followings", "user_posts", "score")
 TYPED = tuple(
@@ -27,25 +30,41 @@ TYPED = tuple(
 UNKNOWN_PLATFORM = "unknown"
 MAX_IMAGES = 1000
 """More pictures in one post are a mistake; platforms allow tens."""
+INSTAGRAM = "instagram"
+
+HIDDEN_LIKES = 3
+"""What Instagram's app is told where an account hides its likes."""
+
+HIDDEN_SHARE, HIDDEN_POSTS = 0.5, 5
+"""A user hides likes who shows HIDDEN_LIKES on this share of at least so many posts."""
 
 _EMPTY_WORDS = "('', 'nan', 'none', 'null', 'na', 'n/a', '<na>', 'nat')"
 # 17-digit ids that went through a float: 1.234e17, 1e+17 or 123.0; the digits are gone.
 _FLOAT_ID = r"[0-9]+\.0|[0-9](\.[0-9]+)?[eE]\+[0-9]+|[0-9]\.[0-9]+[eE][0-9]+"
 _ZONE = r"(?i):[0-9]{2}.*(z|utc|gmt|[+-][0-9]{2}(:?[0-9]{2})?|[a-z]+/[a-z_/]+)$"
 _MEDIA = {
-    "image": ("image", "photo", "picture", "graphimage", "1"),
-    "carousel": ("carousel", "album", "sidecar", "graphsidecar", "carousel_album", "8"),
-    "video": ("video", "graphvideo", "reel", "reels", "igtv", "clip", "2"),
+    "image": ("image", "photo", "picture", "graphimage", "xdtgraphimage", "1"),
+    "carousel": (
+        *("carousel", "album", "sidecar", "graphsidecar", "xdtgraphsidecar", "carousel_album"),
+        "8",
+    ),
+    "video": (
+        *("video", "graphvideo", "xdtgraphvideo", "reel", "reels", "igtv", "clip", "clips"),
+        "2",
+    ),
 }
 _NOTES = {
     "naive": "times without a zone, taken as UTC",
     "given_download": "posts without downloaded_at, given the one asked for",
     "no_download": "posts without downloaded_at",
+    "from_code": "posts without uploaded_at, told by their Instagram shortcode",
     "negative": "negative (hidden) counts, left empty",
+    "hidden": f"likes of {HIDDEN_LIKES} on half of a user's posts or more (hidden), left empty",
     "no_measure": "posts with no likes, views or score",
     "guessed_type": "posts without media_type, taken as image (carousel if image_count > 1)",
     "guessed_count": "single images without image_count, taken as 1",
 }
+_FLAGS = tuple(name for name in _NOTES if name != "hidden")
 
 
 @dataclass(frozen=True)
@@ -71,27 +90,32 @@ def clean(
     *,
     platform: str | None = None,
     downloaded_at: datetime | None = None,
+    now: datetime | None = None,
 ) -> Cleaned:
     """Judge and type one export; `names` maps our column names to its own.
 
-    `platform` overrules the export; `downloaded_at` (UTC if naive) fills what the export lacks.
+    `platform` overrules the export; `downloaded_at` (UTC if naive) fills what the export lacks;
+    times more than a day after `now` (default: this moment) are broken.
     """
     columns, kinds = [raw.rows], {}
     for ours, theirs in names.items():
         column, kinds[ours] = _loosen(raw.columns[theirs], is_time=ours.endswith("_at"))
         columns.append(column)
     table = pa.table(columns, names=["row", *names])
-    sql, parameters = _judge_sql(kinds, platform, downloaded_at)
+    instagram = on_instagram(table["platform"] if "platform" in names else None, platform)
+    if instagram.any():
+        table = table.append_column("code_time", _code_times(table, kinds, instagram))
+        kinds["code_time"] = "time"
+    sql, parameters = _judge_sql(kinds, platform, downloaded_at, now or datetime.now(UTC))
     with duckdb.connect() as connection:
         # Only now does a naive time mean UTC, whatever this machine's zone is.
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("raw", table)
         judged = connection.sql(sql, params=parameters).to_arrow_table()
     good = pc.is_null(judged["reason"])
-    typed = judged.filter(good)
-    notes = tuple(
-        Count(text, n) for name, text in _NOTES.items() if (n := pc.sum(typed[name]).as_py() or 0)
-    )
+    typed, n_hidden = _without_hidden_likes(judged.filter(good))
+    counted = {name: pc.sum(typed[name]).as_py() or 0 for name in _FLAGS} | {"hidden": n_hidden}
+    notes = tuple(Count(text, counted[name]) for name, text in _NOTES.items() if counted[name])
     fields = [pa.field("row", pa.int64()), *(POSTS.field(name) for name in TYPED)]
     bad = judged.filter(pc.invert(good)).select(BROKEN.names).cast(BROKEN)
     return Cleaned(
@@ -99,6 +123,72 @@ def clean(
         broken=pa.concat_tables([raw.broken, bad]),
         notes=notes,
     )
+
+
+def on_instagram(column: pa.ChunkedArray | None, platform: str | None) -> Flags:
+    """Which rows are Instagram's; one flag for all where no row says it itself."""
+    if platform is not None or column is None:
+        return np.array([(platform or "").strip().casefold() == INSTAGRAM])
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return np.array([False])
+    lowered = pc.utf8_lower(pc.utf8_trim_whitespace(column))
+    flags: Flags = pc.equal(lowered, INSTAGRAM).fill_null(False).to_numpy(zero_copy_only=False)
+    return flags
+
+
+def _code_times(table: pa.Table, kinds: Mapping[str, str], instagram: Flags) -> pa.Array:
+    """Microseconds since 1970 by shortcode, where no time is written and the code tells one."""
+    open_rows = np.broadcast_to(instagram, len(table)).copy()
+    if "uploaded_at" in kinds:
+        written = table["uploaded_at"]
+        blank = pc.is_null(written)
+        if kinds["uploaded_at"] == "text":
+            blank = pc.or_kleene(blank, pc.equal(pc.utf8_trim_whitespace(written), ""))
+        elif kinds["uploaded_at"] == "float":
+            blank = pc.or_kleene(blank, pc.is_nan(written))
+        open_rows &= blank.to_numpy(zero_copy_only=False)
+    micros = np.zeros(len(table), dtype=np.int64)
+    places = np.flatnonzero(open_rows)
+    if len(places):
+        ids = table["post_id"].take(pa.array(places)).cast(pa.string())
+        codes = pc.utf8_trim_whitespace(ids).fill_null("")
+        # numpy pads every string to the longest.
+        codes = pc.utf8_slice_codeunits(codes, 0, shortcode.MAX_LENGTH + 1)
+        times, good = shortcode.post_times(codes.to_numpy(zero_copy_only=False).astype(str))
+        micros[places] = times * 1000
+        open_rows[places] = good
+    return pa.array(micros, mask=~open_rows)
+
+
+def _without_hidden_likes(typed: pa.Table) -> tuple[pa.Table, int]:
+    """Empty the likes that stand for "hidden" (see HIDDEN_LIKES), and count them."""
+    lowered = pc.utf8_lower(typed["platform"])
+    here = pc.and_kleene(pc.equal(lowered, INSTAGRAM), pc.is_valid(typed["likes"]))
+    shown = pc.fill_null(pc.and_kleene(here, pc.equal(typed["likes"], HIDDEN_LIKES)), False)
+    if not pc.any(shown).as_py():
+        return typed, 0
+    users = typed["user_id"]
+    suspects = pc.and_(here, pc.is_in(users, users.filter(shown)))
+    by_user = (
+        pa.table({"user": users.filter(suspects), "shown": shown.filter(suspects).cast(pa.int64())})
+        .group_by("user")
+        .aggregate([("shown", "sum"), ("shown", "count")])
+    )
+    share = pc.divide(by_user["shown_sum"].cast(pa.float64()), by_user["shown_count"])
+    hides = pc.and_(
+        pc.greater_equal(share, HIDDEN_SHARE),
+        pc.greater_equal(by_user["shown_count"], HIDDEN_POSTS),
+    )
+    hidden = pc.and_(shown, pc.is_in(users, by_user["user"].filter(hides)))
+    nothing = pa.scalar(None, pa.int64())
+    likes = pc.if_else(hidden, nothing, typed["likes"])
+    typed = typed.set_column(typed.column_names.index("likes"), "likes", likes)
+    empty = pc.is_null(typed[MEASURES[0]])
+    for measure in MEASURES[1:]:
+        empty = pc.and_(empty, pc.is_null(typed[measure]))
+    place = typed.column_names.index("no_measure")
+    typed = typed.set_column(place, "no_measure", empty.cast(pa.int32()))
+    return typed, pc.sum(hidden).as_py() or 0
 
 
 def _loosen(column: pa.ChunkedArray, *, is_time: bool) -> tuple[pa.ChunkedArray, str]:
@@ -165,7 +255,10 @@ def _time(name: str, kind: str) -> tuple[str, str]:
 
 
 def _judge_sql(
-    kinds: Mapping[str, str], platform: str | None, downloaded_at: datetime | None
+    kinds: Mapping[str, str],
+    platform: str | None,
+    downloaded_at: datetime | None,
+    now: datetime,
 ) -> tuple[str, dict[str, object]]:
     """One SELECT: typed columns, `reason` and `value` of the first fault, and the flags."""
     typed: dict[str, str] = dict.fromkeys(TYPED, "NULL")
@@ -176,19 +269,32 @@ def _judge_sql(
         text = _text(name)
         typed[name] = f"CASE WHEN lower({text}) NOT IN {_EMPTY_WORDS} THEN {text} END"
         faults.append((f"{name} IS NULL", f"{name} is missing", "NULL"))
+        if kinds[name] == "text":
+            faults.append(_nul_fault(name))
         is_float = f"regexp_full_match({name}, '{_FLOAT_ID}')"
         faults.append((is_float, f"{name} went through a float and lost digits", name))
+    by_code = "code_time" in kinds
+    typed["from_code"] = "false"
     for name in ("uploaded_at", "downloaded_at"):
         if name in kinds:
             typed[name], no_zone = _time(name, kinds[name])
+            typed[f"{name}_written"] = _text(name)
             naive.append(f"({no_zone}) AND {name} IS NOT NULL")
+            given = "" if name == "uploaded_at" else f" AND {name}_written IS NOT NULL"
+        if name == "uploaded_at" and by_code:
+            # code_time is null wherever a time is written.
+            typed["from_code"] = "code_time IS NOT NULL"
+            typed[name] = f"coalesce(code_time, {typed[name]})"
+            typed.setdefault(f"{name}_written", "NULL")
+            given = ""
+        if f"{name}_written" in typed:
             # 1970-01-02 and 2200: outside, a unit or a default went wrong.
             typed[f"{name}_bad"] = (
                 f"coalesce({typed[name]}, 0) NOT BETWEEN 86400000000 AND 7258118400000000"
             )
-            given = "" if name == "uploaded_at" else f" AND {name}_written IS NOT NULL"
-            typed[f"{name}_written"] = _text(name)
             faults.append((f"{name}_bad{given}", f"{name} is not a time", f"{name}_written"))
+            late = f"{name} > epoch_us($now::TIMESTAMPTZ) + 86400000000"
+            faults.append((late, f"{name} is in the future", f"{name}_written"))
     for name in COUNTS:
         if name in kinds:
             number, wrong = _count(name, kinds[name])
@@ -217,6 +323,8 @@ def _judge_sql(
     for name in ("caption", "image"):
         if name in kinds:
             typed[name] = f"nullif({name}::VARCHAR, '')"
+            if kinds[name] == "text":
+                faults.append(_nul_fault(name))
     own = _text("platform") if "platform" in kinds else "NULL"
     typed["platform"] = f"coalesce($platform, {own}, '{UNKNOWN_PLATFORM}')"
     # Many exports give the day of download only, as its first midnight.
@@ -243,12 +351,17 @@ def _judge_sql(
         f"{final_type} AS media_type, "
         f"CASE WHEN {single} THEN 1 ELSE image_count END AS image_count, "
         f"CASE {reasons} END AS reason, left(CASE {values} END, 200) AS value, "
-        f"naive::INT AS naive, negative::INT AS negative, ({measured})::INT AS no_measure, "
+        f"naive::INT AS naive, from_code::INT AS from_code, negative::INT AS negative, "
+        f"({measured})::INT AS no_measure, "
         f"(downloaded_at IS NULL AND $downloaded_at IS NOT NULL)::INT AS given_download, "
         f"(downloaded_at IS NULL AND $downloaded_at IS NULL)::INT AS no_download, "
         f"(media_type IS NULL)::INT AS guessed_type, ({single})::INT AS guessed_count FROM typed",
-        {"platform": platform, "downloaded_at": downloaded_at},
+        {"platform": platform, "downloaded_at": downloaded_at, "now": now},
     )
+
+
+def _nul_fault(name: str) -> tuple[str, str, str]:
+    return f"contains({name}, chr(0))", f"{name} holds a NUL byte", "NULL"
 
 
 def _any(tests: list[str]) -> str:

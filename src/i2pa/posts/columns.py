@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from i2pa.errors import DataError, UserInputError
 from i2pa.posts.schema import MEASURES
@@ -46,12 +46,17 @@ REQUIRED = ("post_id", "user_id", "uploaded_at")
 
 
 def match_columns(
-    found: Sequence[str], mapping: Mapping[str, str] | None, *, where: str
+    found: Sequence[str],
+    mapping: Mapping[str, str] | None,
+    *,
+    where: str,
+    spared: Container[str] = (),
 ) -> dict[str, str]:
     """Our column names to the names `found` in one export.
 
-    `mapping` ({ours: theirs}) wins over aliases. Raises UserInputError for a map that names a
-    column nobody has, DataError when a required column is missing.
+    `mapping` ({ours: theirs}) wins over aliases; columns in `spared` may be missing, "likes" there
+    meaning any measure. Raises UserInputError for a map that names a column nobody has, DataError
+    when a required column is missing.
     """
     mapping = dict(mapping or {})
     for ours, theirs in mapping.items():
@@ -75,6 +80,7 @@ def match_columns(
     missing = [ours for ours in REQUIRED if ours not in mapping]
     if not any(measure in mapping for measure in MEASURES):
         missing.append("likes")
+    missing = [ours for ours in missing if ours not in spared]
     if missing:
         spare = [name for name in found if name not in taken]
         wanted = ["likes, views or score" if ours == "likes" else ours for ours in missing]

@@ -7,7 +7,9 @@ about pairs stay out.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,10 +23,10 @@ import pyarrow.parquet as pq
 from i2pa.errors import DataError, UserInputError
 from i2pa.files import whole_file
 from i2pa.posts.captions import caption_columns
-from i2pa.posts.clean import TYPED, Count, clean
+from i2pa.posts.clean import TYPED, Cleaned, Count, clean, on_instagram
 from i2pa.posts.columns import match_columns
-from i2pa.posts.readers import open_source
-from i2pa.posts.readers.source import BROKEN
+from i2pa.posts.readers import open_sources
+from i2pa.posts.readers.source import BROKEN, Raw, Source
 from i2pa.posts.schema import POSTS
 
 REJECTS = pa.schema([pa.field("file", pa.string()), *BROKEN])
@@ -35,7 +37,8 @@ class PostsRead:
     """Posts read from exports.
 
     `posts` has the schema POSTS; `rejects` has file, row, reason, value for each row left out;
-    `read` counts both; `reasons` counts rejects and `notes` assumptions, most frequent first.
+    `read` counts both; `reasons` counts rejects and `notes` assumptions, most frequent first;
+    `warnings` say what an export never holds and how to go on.
     """
 
     posts: pa.Table
@@ -43,6 +46,7 @@ class PostsRead:
     read: int
     reasons: tuple[Count, ...]
     notes: tuple[Count, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def rejected_share(self) -> float:
@@ -57,7 +61,7 @@ def read_posts(
     platform: str | None = None,
     downloaded_at: datetime | None = None,
 ) -> PostsRead:
-    """Read exports (CSV, TSV, JSON Lines, Parquet) into one table of posts.
+    """Read exports, files or folders of any of FORMATS, into one table of posts.
 
     `columns` maps our column names to the export's ({"likes": "like_count"}) where the usual
     aliases fail; `platform` overrules the export; `downloaded_at` fills what it lacks. Raises
@@ -69,31 +73,32 @@ def read_posts(
         raise UserInputError("no file of posts given")
     if downloaded_at is not None and downloaded_at.tzinfo is None:
         downloaded_at = downloaded_at.replace(tzinfo=UTC)
-    typed, broken, notes = [], [], dict[str, int]()
-    for number, file in enumerate(files):
-        try:
-            source = open_source(file, format)
-            names = match_columns(source.names, columns, where=str(file))
-            raw = source.read(list(dict.fromkeys(names.values())))
-            found = clean(raw, names, platform=platform, downloaded_at=downloaded_at)
-        except (pa.ArrowException, duckdb.Error, OSError) as error:
-            # What no reader foresaw: damaged pages, bytes that are no text.
-            raise DataError(
-                f"cannot be read ({str(error).splitlines()[0]})",
-                where=str(file),
-                remedy="export it again",
-            ) from error
-        typed.append(
-            found.typed.append_column("file", pa.repeat(pa.scalar(number), found.typed.num_rows))
-        )
-        broken.append(_in_file(found.broken, str(file)))
-        for note in found.notes:
-            notes[note.what] = notes.get(note.what, 0) + note.n
-    unique, twice = _first_of_each(pa.concat_tables(typed), [str(file) for file in files])
+    typed, broken, notes = [], [], Counter[str]()
+    # The file of every row, by number: of a folder each file has its own.
+    places: list[str] = []
+    warnings: dict[str, str] = {}
+    for file, source in (opened for path in files for opened in _opened(path, format)):
+        with _as_data_error(file):
+            found, raw = _read_one(file, source, columns, platform, downloaded_at)
+        numbers = pa.repeat(pa.scalar(len(places)), found.typed.num_rows)
+        rows, lost = found.typed["row"], found.broken
+        lost_in = pa.repeat(pa.scalar(str(file)), lost.num_rows)
+        if source.parts is not None:
+            numbers = pc.add(rows.combine_chunks(), len(places) - 1)
+            rows = pa.repeat(pa.scalar(1), len(rows))
+            lost_in = pa.array(source.parts).take(pc.subtract(lost["row"].combine_chunks(), 1))
+            lost = lost.set_column(0, BROKEN.field("row"), pa.repeat(pa.scalar(1), len(lost)))
+        places += source.parts if source.parts is not None else [str(file)]
+        typed.append(found.typed.set_column(0, "row", rows).append_column("file", numbers))
+        broken.append(lost.add_column(0, REJECTS.field("file"), lost_in).cast(REJECTS))
+        notes.update({note.what: note.n for note in found.notes})
+        notes.update(dict(raw.notes))
+        warnings |= {source.warning: str(file)} if source.warning else {}
+    unique, twice = _first_of_each(pa.concat_tables(typed), places)
     rejects = pa.concat_tables([*broken, twice])
     n_read = unique.num_rows + rejects.num_rows
     if n_read == 0:
-        raise DataError("there are no rows below the header", where=str(files[0]))
+        raise DataError("there are no posts in it", where=str(files[0]))
     reasons = _most_frequent(rejects["reason"])
     if unique.num_rows == 0:
         first = rejects.slice(0, 1).to_pylist()[0]
@@ -109,13 +114,44 @@ def read_posts(
         read=n_read,
         reasons=reasons,
         notes=tuple(Count(what, n) for what, n in assumed),
+        warnings=tuple(f"{file}: {what}" for what, file in warnings.items()),
     )
 
 
-def _in_file(broken: pa.Table, file: str) -> pa.Table:
-    return broken.add_column(
-        0, REJECTS.field("file"), pa.repeat(pa.scalar(file), broken.num_rows)
-    ).cast(REJECTS)
+def _opened(path: Path, format: str | None) -> list[tuple[Path, Source]]:
+    with _as_data_error(path):
+        return open_sources(path, format)
+
+
+@contextmanager
+def _as_data_error(file: Path) -> Iterator[None]:
+    """What no reader foresaw (damaged pages, bytes that are no text) becomes one line."""
+    try:
+        yield
+    except (pa.ArrowException, duckdb.Error, OSError) as error:
+        raise DataError(
+            f"cannot be read ({str(error).splitlines()[0]})",
+            where=str(file),
+            remedy="export it again",
+        ) from error
+
+
+def _read_one(
+    file: Path,
+    source: Source,
+    columns: Mapping[str, str] | None,
+    platform: str | None,
+    downloaded_at: datetime | None,
+) -> tuple[Cleaned, Raw]:
+    spared = {"likes"} if source.no_likes else set[str]()
+    names = match_columns(source.names, columns, where=str(file), spared={*spared, "uploaded_at"})
+    raw = source.read(list(dict.fromkeys(names.values())))
+    if "uploaded_at" not in names:
+        said = raw.columns[names["platform"]].cast(pa.string()) if "platform" in names else None
+        # Only Instagram's codes tell when a post was made.
+        if not on_instagram(said, platform).any():
+            match_columns(source.names, columns, where=str(file), spared=spared)
+    return clean(raw, names, platform=platform, downloaded_at=downloaded_at), raw
 
 
 def _first_of_each(typed: pa.Table, files: Sequence[str]) -> tuple[pa.Table, pa.Table]:

@@ -8,25 +8,71 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 BROKEN = pa.schema(
     [pa.field("row", pa.int64()), pa.field("reason", pa.string()), pa.field("value", pa.string())]
 )
 
+Broken = tuple[int, str, str | None]
+"""Row, reason, value."""
+
 
 @dataclass(frozen=True)
 class Raw:
-    """Columns as written (text, numbers or times), their row numbers (int64), and broken rows."""
+    """Columns as written (text, numbers or times), their row numbers (int64), and broken rows.
+
+    `notes` counts what is no post and no fault either.
+    """
 
     columns: pa.Table
     rows: pa.Array
     broken: pa.Table
+    notes: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
 class Source:
-    """One opened export: the names of its columns, and a function that reads some of them."""
+    """One opened export: the names of its columns, and a function that reads some of them.
+
+    Of a folder, `parts` names the file that row 1, 2, … stands for. `no_likes`: the format never
+    holds a measure of success. `warning` says what the format lacks and how to go on.
+    """
 
     names: Sequence[str]
     read: Callable[[Sequence[str]], Raw]
+    parts: Sequence[str] | None = None
+    no_likes: bool = False
+    warning: str = ""
+
+
+def broken_table(broken: Sequence[Broken]) -> pa.Table:
+    """Broken rows as a table."""
+    numbers, reasons, values = zip(*broken, strict=True) if broken else ((), (), ())
+    return pa.table([list(numbers), list(reasons), list(values)], schema=BROKEN)
+
+
+def as_text(table: pa.Table, rows: pa.Array, broken: Sequence[Broken]) -> Raw:
+    """Decode columns of bytes as UTF-8; rows that are not are broken."""
+    found = list(broken)
+    good = np.ones(table.num_rows, dtype=bool)
+    columns = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            columns.append(column.cast(pa.string()))
+        except pa.ArrowInvalid:
+            values = column.to_pylist()
+            texts = [value.decode(errors="replace") for value in values]
+            for i, (value, text) in enumerate(zip(values, texts, strict=True)):
+                if value != text.encode() and good[i]:
+                    good[i] = False
+                    found.append((rows[i].as_py(), f"{name} is not UTF-8", text[:200]))
+            columns.append(pa.chunked_array([texts], pa.string()))
+    keep = pa.array(good)
+    decoded = pa.table(columns, names=table.column_names)
+    return Raw(
+        decoded if good.all() else decoded.filter(keep),
+        rows if good.all() else rows.filter(keep),
+        broken_table(found),
+    )

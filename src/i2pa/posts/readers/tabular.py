@@ -1,7 +1,7 @@
-"""Tables in files: CSV, TSV, JSON Lines and Parquet, column by column as written.
+"""Tables in files: CSV, TSV and Parquet, column by column as written.
 
 Row numbers are what an editor shows: in CSV and TSV records counted from the header as 1 (blank
-lines aside), in JSON Lines the line, in Parquet the row from 1. What the columns mean stays out.
+lines aside), in Parquet the row from 1. What the columns mean stays out.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -20,7 +19,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from i2pa.errors import DataError
-from i2pa.posts.readers.source import BROKEN, Raw, Source
+from i2pa.posts.readers.source import BROKEN, Raw, Source, as_text
 
 # A record must fit in one block, so this also bounds the longest caption.
 _BLOCK_BYTES = 1 << 25
@@ -31,6 +30,13 @@ _NUMBER_OR_TIME = re.compile(r"[-+]?[0-9][0-9.:TZ+ -]*")
 
 def open_csv(path: Path, delimiter: str | None = None) -> Source:
     """A file of separated values with a header; the separator is the header's most frequent."""
+    with path.open("rb") as binary:
+        if binary.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+            raise DataError(
+                "is UTF-16, where UTF-8 is needed",
+                where=str(path),
+                remedy=f"convert it: iconv -f utf-16 -t utf-8 {path.name} > {path.stem}-utf8.csv",
+            )
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         first = file.readline(1 << 20)
         separator = delimiter or max(",;\t", key=first.count)
@@ -81,6 +87,10 @@ def _read_csv(path: Path, separator: str, names: Sequence[str], wanted: Sequence
             ),
         )
     except pa.ArrowInvalid as error:
+        if "straddling" in str(error):
+            raise DataError(
+                f"a row is longer than {_BLOCK_BYTES >> 20} MB", where=str(path), remedy="cut it"
+            ) from error
         raise DataError(f"cannot be read as CSV: {error}", where=str(path)) from error
     numbers = np.arange(2, 2 + table.num_rows + len(broken))
     numbers = np.setdiff1d(numbers, [number for number, _, _ in broken], assume_unique=True)
@@ -90,7 +100,7 @@ def _read_csv(path: Path, separator: str, names: Sequence[str], wanted: Sequence
             first = table.column(0)[i].as_py().decode(errors="replace")
             broken.append((int(numbers[i]), OPEN_QUOTE, first[:200]))
         table, numbers = table.filter(pa.array(~swallowed)), numbers[~swallowed]
-    return _as_text(table.select(asked), pa.array(numbers), broken)
+    return as_text(table.select(asked), pa.array(numbers), broken)
 
 
 def _breaks_lines(path: Path) -> bool:
@@ -142,89 +152,6 @@ def _refuse_open_quote(path: Path, separator: str) -> None:
                     where=str(path),
                     remedy='close the quote, or write "" for a quote inside a quoted field',
                 ) from error
-
-
-def _as_text(table: pa.Table, rows: pa.Array, broken: list[tuple[int, str, str]]) -> Raw:
-    """Decode columns of bytes as UTF-8; rows that are not are broken."""
-    good = np.ones(table.num_rows, dtype=bool)
-    columns = []
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        try:
-            columns.append(column.cast(pa.string()))
-        except pa.ArrowInvalid:
-            values = column.to_pylist()
-            texts = [value.decode(errors="replace") for value in values]
-            for i, (value, text) in enumerate(zip(values, texts, strict=True)):
-                if value != text.encode() and good[i]:
-                    good[i] = False
-                    broken.append((rows[i].as_py(), f"{name} is not UTF-8", text[:200]))
-            columns.append(pa.chunked_array([texts], pa.string()))
-    keep = pa.array(good)
-    decoded = pa.table(columns, names=table.column_names)
-    return Raw(
-        decoded if good.all() else decoded.filter(keep),
-        rows if good.all() else rows.filter(keep),
-        _broken_table(broken),
-    )
-
-
-def _broken_table(broken: Sequence[tuple[int, str, str]]) -> pa.Table:
-    numbers, reasons, values = zip(*broken, strict=True) if broken else ((), (), ())
-    return pa.table([list(numbers), list(reasons), list(values)], schema=BROKEN)
-
-
-def open_json_lines(path: Path) -> Source:
-    """One JSON object a line; nested values come as their JSON text."""
-    lines = pa.array(path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n"), pa.binary())
-    rows = pa.array(np.arange(1, len(lines) + 1))
-    filled = pc.invert(pc.is_in(lines, pa.array([b"", b"\r"])))
-    text = _as_text(pa.table({"line": lines}).filter(filled), rows.filter(filled), [])
-    table = text.columns.append_column("row", text.rows)
-    with duckdb.connect() as connection:
-        connection.register("lines", table)
-        # CASE, because AND would hand broken lines to json_type as well.
-        sound = "CASE WHEN json_valid(line) THEN json_type(line) = 'OBJECT' ELSE false END"
-        parsed = _arrow(
-            connection,
-            f"SELECT row, {sound} AS sound, CASE WHEN {sound} THEN line END AS line, "
-            f"CASE WHEN NOT {sound} THEN left(line, 200) END AS wrong FROM lines",
-        )
-        good = parsed.filter(parsed["sound"])
-        connection.register("good", good)
-        names = connection.execute(
-            "SELECT name FROM (SELECT unnest(json_keys(line)) AS name, row FROM good) "
-            "GROUP BY name ORDER BY min(row), name"
-        ).fetchall()
-    bad = parsed.filter(pc.invert(parsed["sound"]))
-    not_json = pa.table(
-        [bad["row"], pa.repeat("is not a JSON object", len(bad)), bad["wrong"]], schema=BROKEN
-    )
-    broken = pa.concat_tables([text.broken, not_json])
-
-    def read(wanted: Sequence[str]) -> Raw:
-        with duckdb.connect() as connection:
-            connection.register("good", good)
-            paths = ['$."' + name.replace('"', '\\"') + '"' for name in wanted]
-            values = _arrow(
-                connection,
-                "SELECT row, json_extract_string(line, $paths) AS found FROM good",
-                {"paths": paths},
-            )
-        found = values["found"].combine_chunks()
-        columns = (
-            [pc.list_element(found, i) for i in range(len(wanted))]
-            if len(found)
-            else [pa.array([], pa.string()) for _ in wanted]
-        )
-        return Raw(pa.table(columns, names=list(wanted)), values["row"].combine_chunks(), broken)
-
-    return Source([name for (name,) in names], read)
-
-
-def _arrow(
-    connection: duckdb.DuckDBPyConnection, query: str, parameters: object = None
-) -> pa.Table:
-    return connection.sql(query, params=parameters).to_arrow_table()
 
 
 def open_parquet(path: Path) -> Source:

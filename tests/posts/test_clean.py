@@ -1,0 +1,158 @@
+"""What values mean: times by shortcode, hidden likes, times to come, NUL bytes."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from i2pa.errors import DataError
+from i2pa.posts import PostsRead, read_posts
+
+
+def read_csv(folder: Path, text: str, **options: str) -> PostsRead:
+    path = folder / "posts.csv"
+    path.write_text(text, encoding="utf-8")
+    return read_posts(path, platform=options.get("platform"))
+
+
+def notes(read: PostsRead) -> dict[str, int]:
+    return {note.what: note.n for note in read.notes}
+
+
+BY_CODE = "posts without uploaded_at, told by their Instagram shortcode"
+
+
+def test_a_shortcode_tells_a_missing_time(tmp_path: Path) -> None:
+    rows = "platform,post_id,user_id,uploaded_at,likes\n"
+    rows += "Instagram,BAaaaaaaaaa,u, ,5\nflickr,7sssssssss,u,,5\n"
+    rows += "instagram,7uuuuuuuu_,u,2020-01-01T00:00:00Z,5\ninstagram,17900000000000001,u,,5\n"
+    read = read_csv(tmp_path, rows)
+    first, third = read.posts.to_pylist()
+    assert first["uploaded_at"].isoformat(timespec="minutes") == "2016-01-11T20:47+00:00"
+    assert third["uploaded_at"] == datetime(2020, 1, 1, tzinfo=UTC)
+    assert [(r["row"], r["reason"]) for r in read.rejects.to_pylist()] == [
+        (3, "uploaded_at is not a time"),
+        (5, "uploaded_at is not a time"),
+    ]
+    assert notes(read)[BY_CODE] == 1
+
+
+def test_no_column_of_times_at_all(tmp_path: Path) -> None:
+    rows = "shortcode,user_id,likes\nBAaaaaaaaaa,u,5\nnope,u,5\n"
+    read = read_csv(tmp_path, rows, platform="instagram")
+    assert read.posts["utc_date"].to_pylist()[0].isoformat() == "2016-01-11"
+    assert read.rejects["reason"].to_pylist() == ["uploaded_at is not a time"]
+    assert notes(read)[BY_CODE] == 1
+    with pytest.raises(DataError, match="no column for uploaded_at"):
+        read_csv(tmp_path, rows)
+    column = rows.replace("likes", "likes,network").replace(",5", ",5,instagram")
+    assert read_csv(tmp_path, column).posts.num_rows == 1
+    with pytest.raises(DataError, match="no column for uploaded_at"):
+        read_csv(tmp_path, column.replace(",instagram", ",flickr"))
+
+
+def test_a_null_time_in_parquet_is_told_by_the_code(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "post_id": ["BAaaaaaaaaa", "7sssssssss"],
+            "user_id": [1, 1],
+            "uploaded_at": pa.array([None, datetime(2019, 1, 1)], pa.timestamp("us", "UTC")),
+            "likes": [5, 6],
+        }
+    )
+    pq.write_table(table, tmp_path / "posts.parquet")
+    read = read_posts(tmp_path / "posts.parquet", platform="instagram")
+    years = [time.year for time in read.posts["uploaded_at"].to_pylist()]
+    assert years == [2016, 2019]
+
+
+HIDDEN = "likes of 3 on half of a user's posts or more (hidden), left empty"
+
+
+def likes_csv(likes: dict[str, list[int]], platform: str = "instagram") -> str:
+    rows = [
+        f"{platform},{user}{i},{user},2019-06-01T00:00:00Z,{n}"
+        for user, numbers in likes.items()
+        for i, n in enumerate(numbers)
+    ]
+    return "\n".join(["platform,post_id,user_id,uploaded_at,likes", *rows]) + "\n"
+
+
+def test_a_user_whose_posts_show_three_likes_hides_them(tmp_path: Path) -> None:
+    users = {
+        "hides": [3, 3, 3, 900, 800],
+        "small": [3, 3, 4, 5, 9],
+        "new": [3, 3],
+    }
+    read = read_csv(tmp_path, likes_csv(users))
+    assert read.posts["likes"].to_pylist() == [None] * 3 + [900, 800, 3, 3, 4, 5, 9, 3, 3]
+    assert notes(read)[HIDDEN] == 3
+    assert notes(read)["posts with no likes, views or score"] == 3
+    elsewhere = read_csv(tmp_path, likes_csv(users, "flickr"))
+    assert elsewhere.posts["likes"].null_count == 0
+
+
+def test_times_to_come_are_rejects(tmp_path: Path) -> None:
+    soon = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+    rows = "post_id,user_id,uploaded_at,downloaded_at,likes\n"
+    rows += f"a,u,{soon},,5\nb,u,2019-06-01T00:00:00Z,{soon},5\nc,u,2019-06-01T00:00:00Z,,5\n"
+    read = read_csv(tmp_path, rows)
+    assert [(r["row"], r["reason"], r["value"]) for r in read.rejects.to_pylist()] == [
+        (2, "uploaded_at is in the future", soon),
+        (3, "downloaded_at is in the future", soon),
+    ]
+
+
+def test_nul_bytes_are_rejects(tmp_path: Path) -> None:
+    rows = "post_id,user_id,uploaded_at,likes,caption\n"
+    rows += "a,u,2019-06-01T00:00:00Z,5,fine\nb\0,u,2019-06-01T00:00:00Z,5,x\n"
+    rows += "c,u,2019-06-01T00:00:00Z,5,a\0b\nd,u,2019-06-01T00:00:00Z,5\0,\n"
+    read = read_csv(tmp_path, rows)
+    assert [(r["row"], r["reason"]) for r in read.rejects.to_pylist()] == [
+        (3, "post_id holds a NUL byte"),
+        (4, "caption holds a NUL byte"),
+        (5, "likes is not a whole number"),
+    ]
+    record = {"id": "p", "user": "u", "taken_at": 1559383200, "like_count": 3, "text": "a\0b"}
+    lines = tmp_path / "posts.jsonl"
+    lines.write_text(json.dumps(record) + "\n" + json.dumps(record | {"text": "b"}) + "\n\0\0\n")
+    read = read_posts(lines)
+    assert sorted((r["row"], r["reason"]) for r in read.rejects.to_pylist()) == [
+        (1, "caption holds a NUL byte"),
+        (3, "is not a JSON object"),
+    ]
+
+
+def test_utf_16_and_rows_of_many_megabytes(tmp_path: Path) -> None:
+    path = tmp_path / "posts.csv"
+    path.write_text("post_id,user_id\n", encoding="utf-16")
+    with pytest.raises(DataError, match=r"is UTF-16.*iconv"):
+        read_posts(path)
+    head = "post_id,user_id,uploaded_at,likes,caption\np,u,2019-06-01,5,"
+    path.write_text(head + "x" * (100 << 20) + "\n")
+    with pytest.raises(DataError, match="a row is longer than 32 MB"):
+        read_posts(path)
+
+
+def test_floats_that_are_no_numbers(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "post_id": ["BAaaaaaaaaa", "b", "c", "d"],
+            "user_id": ["u"] * 4,
+            "uploaded_at": [float("nan"), 1559383200.0, 1e300, 1559383200.0],
+            "likes": [5.0, float("nan"), 5.0, float("inf")],
+        }
+    )
+    pq.write_table(table, tmp_path / "posts.parquet")
+    read = read_posts(tmp_path / "posts.parquet", platform="instagram")
+    assert read.posts["post_id"].to_pylist() == ["BAaaaaaaaaa", "b"]
+    assert read.posts["likes"].to_pylist() == [5, None]
+    assert [(r["row"], r["reason"]) for r in read.rejects.to_pylist()] == [
+        (3, "uploaded_at is not a time"),
+        (4, "likes is not a whole number"),
+    ]
