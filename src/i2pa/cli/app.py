@@ -25,6 +25,14 @@ UNPRINTABLE = "i2pa-unprintable"
 class _Commands(TyperGroup):
     """Ends every command with one line, if any, and an exit code; never with a traceback."""
 
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Ctrl-C while the command line is parsed is 130 too."""
+        try:
+            return super().make_context(*args, **options)
+        except KeyboardInterrupt:
+            _stopped()
+            sys.exit(EXIT_CTRL_C)
+
     def invoke(self, ctx: Any) -> Any:
         """0 done, 1 nothing could be done, 2 wrong usage, 130 Ctrl-C."""
         try:
@@ -34,8 +42,7 @@ class _Commands(TyperGroup):
             print(f"i2pa: {error}", file=sys.stderr)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
-            print("i2pa: stopped", file=sys.stderr)
-            raise typer.Exit(EXIT_CTRL_C) from error
+            raise _stopped() from error
         except BrokenPipeError as error:
             # The reader has gone (`i2pa rank . | head`).
             _silence_stdout()
@@ -47,6 +54,11 @@ class _Commands(TyperGroup):
             print(f"i2pa: {name}{error.strerror or error}", file=sys.stderr)
             raise typer.Exit(1) from error
         return result
+
+
+def _stopped() -> typer.Exit:
+    print("i2pa: stopped", file=sys.stderr)
+    return typer.Exit(EXIT_CTRL_C)
 
 
 def _silence_stdout() -> None:
