@@ -52,6 +52,7 @@ def export_onnx(ranker: Ranker, metadata: ModelMetadata, size: int, path: Path) 
     if program is None:
         raise ModelError("the network could not be exported to ONNX")
     proto = program.model_proto
+    _forget_where_it_was_made(proto)
     onnx.helper.set_model_props(proto, metadata.to_strings())
     data: bytes = proto.SerializeToString()
     with torch.inference_mode():
@@ -65,6 +66,15 @@ def export_onnx(ranker: Ranker, metadata: ModelMetadata, size: int, path: Path) 
             f"over {tolerance:.2g}"
         )
     return save_model(data, path)
+
+
+def _forget_where_it_was_made(proto: onnx.ModelProto) -> None:
+    """Drop the exporter's notes: stack traces with this machine's paths, and names of modules."""
+    graph = proto.graph
+    parts = (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer)
+    for part in (proto, graph, *parts):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
 
 
 def save_model(data: bytes, path: Path) -> ModelFile:
