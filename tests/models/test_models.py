@@ -173,5 +173,5 @@ def test_vectors_that_a_damaged_array_lost_are_computed_again(tmp_path):
 
 def test_the_embedded_model_says_nothing_of_the_machine_that_made_it():
     data = find_model().data
-    for trace in (b"/site-packages/", b"File \"/", b"stack_trace", b"/home/", b"/src/i2pa"):
+    for trace in (b"/site-packages/", b'File "/', b"stack_trace", b"/home/", b"/src/i2pa"):
         assert trace not in data
