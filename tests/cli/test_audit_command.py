@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_runner import run
 
-from i2pa.cli.app import main
 from i2pa.pairs import read_pairs
 
 LIST = "Low_popularity,High_popularity\n" + "7s0kDUqUCW,7uEd3LqUK_\nBArs5gvFY7q,BAiFe7iFYzt\n" * 2
@@ -23,15 +23,6 @@ def listed(tmp_path: Path) -> Path:
     path = tmp_path / "list.csv"
     path.write_text(LIST)
     return path
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stopped:
-        main([str(argument) for argument in arguments])
-    said = capsys.readouterr()
-    code = stopped.value.code
-    assert isinstance(code, int)
-    return code, said.out, said.err
 
 
 def test_the_authors_format_is_taken_as_it_is(
@@ -162,3 +153,12 @@ def test_the_page_opens_in_a_browser(page: Path, tmp_path: Path) -> None:
         timeout=120,
     )
     assert picture.stat().st_size > 10_000
+
+
+def test_the_list_itself_is_never_the_output(
+    listed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = listed.read_bytes()
+    code, _, err = run(capsys, "audit", listed, "--html", listed)
+    assert (code, "is the input itself" in err) == (2, True)
+    assert listed.read_bytes() == before

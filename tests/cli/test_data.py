@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_runner import run
 
-from i2pa.cli.app import main
 from i2pa.pairs import read_pairs
 from i2pa.posts import load_posts
 
@@ -28,15 +28,6 @@ def export(tmp_path: Path) -> Path:
     path = tmp_path / "export.csv"
     path.write_text("\n".join([HEADER, *rows, ""]))
     return path
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stopped:
-        main([str(argument) for argument in arguments])
-    said = capsys.readouterr()
-    code = stopped.value.code
-    assert isinstance(code, int)
-    return code, said.out, said.err
 
 
 def run_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:

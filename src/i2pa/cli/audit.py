@@ -5,7 +5,6 @@ DuckDB and pyarrow are imported inside the command: whoever only ranks pictures 
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,8 @@ import typer
 
 from i2pa.cli import output
 from i2pa.cli.app import app
-from i2pa.errors import MissingExtraError, UserInputError
+from i2pa.cli.data import check_output, need_data
+from i2pa.errors import UserInputError
 
 if TYPE_CHECKING:
     from i2pa.audit import Audit
@@ -50,9 +50,11 @@ def audit(
 
     Example: i2pa audit pairs.parquet --posts posts.parquet --images photos --html audit.html
     """
-    if not all(importlib.util.find_spec(package) for package in ("duckdb", "pyarrow")):
-        raise MissingExtraError("i2pa audit", "data")
-    _check_options(balance, out, html)
+    need_data("i2pa audit")
+    _check_options(balance, out)
+    for path in (out, html):
+        if path is not None:
+            check_output(path, source)
     from i2pa.audit import audit_pairs, balance_time, read_pair_list
     from i2pa.audit.report import as_record, write_html
     from i2pa.pairs import write_pairs
@@ -82,8 +84,8 @@ def audit(
             print(f"written: {written}")
 
 
-def _check_options(balance: str | None, out: Path | None, html: Path | None) -> None:
-    """Refuse options that do not go together, and impossible outputs, before the work."""
+def _check_options(balance: str | None, out: Path | None) -> None:
+    """Refuse options that do not go together."""
     if balance not in (None, "time"):
         raise UserInputError(f"cannot balance by {balance!r}", remedy="--balance time")
     if (balance is None) != (out is None):
@@ -91,9 +93,6 @@ def _check_options(balance: str | None, out: Path | None, html: Path | None) -> 
             "--balance time and -o FILE go together",
             remedy="for example --balance time -o balanced.parquet",
         )
-    for path in (out, html):
-        if path is not None and path.is_dir():
-            raise UserInputError("is a folder", where=str(path), remedy="name a file to write")
 
 
 def _show(found: Audit) -> None:

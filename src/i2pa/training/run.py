@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -130,7 +129,7 @@ def _record(model: TrainedModel, inputs: Mapping[str, str]) -> dict[str, Any]:
         "i2pa": installed("i2pa"),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "onnxruntime": onnxruntime.__version__,
+        "onnxruntime": installed("onnxruntime"),
         "numpy": np.__version__,
         "inputs": dict(inputs),
         "recipe": dataclasses.asdict(model.recipe),
