@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from i2pa.posts.captions import caption_columns
+from i2pa.posts.facts import DERIVED, with_facts
 from i2pa.posts.schema import POSTS
 
 DEFAULTS: dict[str, Any] = {
@@ -22,16 +22,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 def make_posts(*given: dict[str, Any]) -> pa.Table:
-    """A posts table of rows that name only what differs from a paired, plain post."""
+    """A posts table, as `i2pa posts` sorts it, of rows that name only what is not plain."""
     rows = [DEFAULTS | {"post_id": f"id{i}"} | row for i, row in enumerate(given)]
     table = pa.Table.from_pylist([{n: row.get(n) for n in POSTS.names} for row in rows], POSTS)
-    facts = caption_columns(table["caption"])
-    dates = table["uploaded_at"].cast(pa.date32())
-    return pa.table(
-        [
-            *(table[name] for name in POSTS.names[:16]),
-            *(facts.tags_key, facts.mentions_key, facts.tags, facts.mentions),
-            *(facts.caption_words, dates),
-        ],
-        schema=POSTS,
-    )
+    return with_facts(table.drop_columns(list(DERIVED)))

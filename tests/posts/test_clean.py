@@ -86,11 +86,11 @@ def likes_csv(likes: dict[str, list[int]], platform: str = "instagram") -> str:
 def test_a_user_whose_posts_show_three_likes_hides_them(tmp_path: Path) -> None:
     users = {
         "hides": [3, 3, 3, 900, 800],
-        "small": [3, 3, 4, 5, 9],
         "new": [3, 3],
+        "small": [3, 3, 4, 5, 9],
     }
     read = read_csv(tmp_path, likes_csv(users))
-    assert read.posts["likes"].to_pylist() == [None] * 3 + [900, 800, 3, 3, 4, 5, 9, 3, 3]
+    assert read.posts["likes"].to_pylist() == [None] * 3 + [900, 800, 3, 3, 3, 3, 4, 5, 9]
     assert notes(read)[HIDDEN] == 3
     assert notes(read)["posts with no likes, views or score"] == 3
     elsewhere = read_csv(tmp_path, likes_csv(users, "flickr"))

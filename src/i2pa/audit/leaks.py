@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from i2pa.audit.checks import Check, Share, Skipped, Table, leak_check, share_right
 from i2pa.audit.crossfit import cross_fitted, one_hot, scaled
@@ -133,7 +132,7 @@ def captions(pairs: PairList, posts: pa.Table, *, draws: int, seed: int) -> Chec
 
     `posts` has the schema POSTS; pairs whose posts are not in it are left out.
     """
-    length = pc.utf8_length(posts["caption"].fill_null("")).to_numpy()
+    length = posts["caption_length"].fill_null(0).to_numpy()
     words = posts["caption_words"].fill_null(0).to_numpy()
     facts = np.log1p(np.stack([length, words], axis=1).astype(np.float64))
     winner, loser = pairs.rows_of(posts)

@@ -110,7 +110,6 @@ def pairs(
     need_data("i2pa pairs")
     from i2pa.pairs import build_pairs, pairs_from_levels, write_pairs
     from i2pa.pairs.match import EXACT_UP_TO
-    from i2pa.posts import load_posts
 
     check_output(out, source)
     if levels:
@@ -132,18 +131,20 @@ def pairs(
         "max_pairs_per_user": max_pairs_per_user,
     }
     chosen = _choose_rules(rules, days, window_hours, numbers, measure, without or [])
-    built = build_pairs(
-        load_posts(source),
-        chosen,
-        seed=seed,
-        matching=cast("Matching", matching),
-        downloaded_at=parse_time(downloaded_at),
-        assume_settled=assume_settled,
-        candidates=candidates,
-        memory_limit=memory_limit,
-        threads=threads,
-    )
-    write_pairs(built.pairs, out)
+    with output.progress("posts", "posts") as progress:
+        built = build_pairs(
+            source,
+            chosen,
+            seed=seed,
+            matching=cast("Matching", matching),
+            downloaded_at=parse_time(downloaded_at),
+            assume_settled=assume_settled,
+            candidates=candidates,
+            memory_limit=memory_limit,
+            threads=threads,
+            out=out,
+            progress=progress,
+        )
     if built.too_many_for_maximum:
         output.warn(
             f"WARNING: {built.too_many_for_maximum:,} posts are in groups of more than "
@@ -225,16 +226,15 @@ def _choose_rules(
 
 
 def _show_pairs(built: PairsBuilt, rules: PairRules, out: Path, as_json: bool) -> None:
-    from i2pa.pairs.schema import metadata
     from i2pa.pairs.summary import table_1
 
-    facts = metadata(built.pairs)
+    facts = built.facts
     lines = table_1(built.summary, rules.measure)
     if as_json:
         output.print_json(
             "pairs",
             output=str(out),
-            pairs=built.pairs.num_rows,
+            pairs=built.summary.pairs,
             rules=asdict(rules),
             **{key: facts[key] for key in ("rules_sha256", "matching", "posts_hash")},
             seed=int(facts["seed"]),

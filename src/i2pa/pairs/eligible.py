@@ -1,11 +1,18 @@
-"""Which posts may pair at all: rules on single posts, and the sorted table of those that meet them.
+"""Which posts may pair at all: the rules on single posts, over columns of numbers.
 
-SQL only; pairs of posts are `candidates`' business.
+Which post pairs with which is `candidates`' business.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from i2pa.pairs.rules import PairRules
 
@@ -19,68 +26,132 @@ COUNTS_OF = {
 }
 """The counts that each measure is made of; S is the log of the first, less that of the second."""
 
+UNKNOWN = np.iinfo(np.int64).min
+"""Stands for a time that nobody knows."""
+
+Mask = npt.NDArray[np.bool_]
+Column = npt.NDArray[Any]
+Numbers = Mapping[str, Column]
+
 
 @dataclass(frozen=True)
 class PostRule:
-    """A rule on single posts: its name, when it holds in SQL, what relaxes it."""
+    """A rule on single posts: its name, the columns it reads, when it holds, what relaxes it."""
 
     name: str
-    holds: str
+    columns: tuple[str, ...]
+    holds: Callable[[Numbers], Mask]
     relax: str
 
 
-def post_rules(rules: PairRules, *, assume_settled: bool) -> list[PostRule]:
-    """Rules that a post meets or fails by itself, in the order of the funnel."""
+def post_rules(
+    rules: PairRules, *, downloaded_at: int | None, assume_settled: bool
+) -> list[PostRule]:
+    """Rules that a post meets or fails by itself, in the order of the funnel.
+
+    `downloaded_at` (microseconds since 1970, UTC) stands in where a post has none.
+    """
     found = []
     if rules.single_images:
-        single = "media_type = 'image' AND image_count = 1"
-        found.append(PostRule("a single image", single, "--without single-image"))
+        found.append(
+            PostRule(
+                "a single image",
+                ("media_type", "image_count"),
+                lambda n: (n["media_type"] == 1) & (n["image_count"] == 1),
+                "--without single-image",
+            )
+        )
     counts = COUNTS_OF[rules.measure]
-    other = "--measure views" if rules.measure == "likes" else "--measure likes"
-    known = " AND ".join(f"{count} > 0" for count in counts)
-    found.append(PostRule(f"{' and '.join(counts)} known and above 0", known, other))
-    if rules.min_likes is not None:
-        enough = f"{counts[0]} >= {rules.min_likes:d}"
-        found.append(PostRule(f"at least {rules.min_likes} {counts[0]}", enough, "--min-likes 1"))
+    found.append(
+        PostRule(
+            f"{' and '.join(counts)} known and above 0",
+            counts,
+            lambda n: np.logical_and.reduce([n[count] > 0 for count in counts]),
+            "--measure views" if rules.measure == "likes" else "--measure likes",
+        )
+    )
+    least = rules.min_likes
+    if least is not None:
+        found.append(
+            PostRule(
+                f"at least {least} {counts[0]}",
+                counts[:1],
+                lambda n: n[counts[0]] >= least,
+                "--min-likes 1",
+            )
+        )
     if rules.min_age_days is not None:
-        read_at = "coalesce(downloaded_at, $given::TIMESTAMPTZ)"
-        known = f"{read_at} IS NOT NULL"
-        if not assume_settled:
-            relax = "--downloaded-at DATE or --assume-settled"
-            found.append(PostRule("time of download known", known, relax))
-        age = f"epoch_us({read_at}) - epoch_us(uploaded_at) >= {int(rules.min_age_days * DAY)}"
-        name = f"settled {rules.min_age_days:g} days before download"
-        relax = "--min-age-days 0 or --downloaded-at DATE"
-        found.append(PostRule(name, f"coalesce({age}, true)", relax))
-    if rules.max_caption_words is not None:
-        short = f"caption_words <= {rules.max_caption_words:d}"
-        name = f"at most {rules.max_caption_words} caption words"
-        found.append(PostRule(name, short, "--without caption-words"))
+        found += _age_rules(rules.min_age_days, downloaded_at, assume_settled=assume_settled)
+    most = rules.max_caption_words
+    if most is not None:
+        found.append(
+            PostRule(
+                f"at most {most} caption words",
+                ("caption_words",),
+                lambda n: n["caption_words"] <= most,
+                "--without caption-words",
+            )
+        )
     return found
 
 
-def eligible_sql(rules: PairRules, posts_meet: list[PostRule]) -> str:
-    """One SELECT of the posts that may pair, sorted by group, then time.
+def _age_rules(
+    min_age_days: float, downloaded_at: int | None, *, assume_settled: bool
+) -> list[PostRule]:
+    given = UNKNOWN if downloaded_at is None else downloaded_at
+    age = int(min_age_days * DAY)
 
-    Takes $seed (text) and $given (time of download where a post has none). A rule that is off
-    leaves its key constant, so that the group ignores it.
-    """
-    user = "user_id" if rules.same_user else "''"
-    counts = COUNTS_OF[rules.measure]
-    s = " - ".join(f"ln({count})" for count in counts)
-    # The variance of ln(n) of a count n is about 1/n.
-    noise = " + ".join(f"1.0 / {count}" for count in counts) if rules.count_noise else "0.0"
-    same_tags = rules.same_hashtags and rules.hashtag_tolerance is None
-    tags = "tags_key" if same_tags else "0::UBIGINT"
-    mentions = "mentions_key" if rules.same_mentions else "0::UBIGINT"
-    meets = " AND ".join(f"({rule.holds})" for rule in posts_meet)
-    return (
-        "SELECT row, platform, user_id, post_id, image, epoch_us(uploaded_at) AS time, "
-        f"utc_date - DATE '1970-01-01' AS date, {s} AS s, tags::BIGINT AS n_tags, "
-        f"({noise})::DOUBLE AS noise, "
-        f"{user} AS of_user, "
-        f"{tags} AS of_tags, {mentions} AS of_mentions, "
-        "md5_number_lower(concat_ws('|', $seed, platform, post_id)) AS hash "
-        f"FROM posts WHERE {meets} "
-        "ORDER BY platform, of_user, of_tags, of_mentions, time, hash, post_id"
-    )
+    def read_at(n: Numbers) -> Column:
+        return np.asarray(np.where(n["downloaded_at"] == UNKNOWN, given, n["downloaded_at"]))
+
+    def settled(n: Numbers) -> Mask:
+        at = read_at(n)
+        # Only a known time is subtracted: the unknown one would wrap around.
+        old = np.where(at == UNKNOWN, n["uploaded_at"], at) - n["uploaded_at"] >= age
+        known = at != UNKNOWN
+        return np.asarray(old | ~known if assume_settled else old & known)
+
+    columns = ("downloaded_at", "uploaded_at")
+    found = []
+    if not assume_settled:
+        found.append(
+            PostRule(
+                "time of download known",
+                columns[:1],
+                lambda n: read_at(n) != UNKNOWN,
+                "--downloaded-at DATE or --assume-settled",
+            )
+        )
+    name = f"settled {min_age_days:g} days before download"
+    found.append(PostRule(name, columns, settled, "--min-age-days 0 or --downloaded-at DATE"))
+    return found
+
+
+def numbers(table: pa.Table, columns: Sequence[str]) -> dict[str, Column]:
+    """Columns of posts as int64: unknown counts 0, unknown times UNKNOWN, images 1, others 0."""
+    return {name: _number(table[name].combine_chunks()) for name in columns}
+
+
+def _number(column: pa.Array) -> Column:
+    if pa.types.is_dictionary(column.type):
+        is_image = np.array([*(word == "image" for word in column.dictionary.to_pylist()), False])
+        codes = pc.fill_null(column.indices, len(column.dictionary)).to_numpy()
+        return np.asarray(is_image.astype(np.int64)[codes])
+    unknown = 0
+    if pa.types.is_timestamp(column.type):
+        column, unknown = column.cast(pa.int64()), UNKNOWN
+    return np.asarray(pc.fill_null(column, unknown))
+
+
+def meeting(
+    known: Numbers, n: int, posts_meet: Sequence[PostRule]
+) -> tuple[npt.NDArray[np.int64], list[int]]:
+    """Rows of those of `n` posts that meet the rules, and how many each rule removed in turn."""
+    good = np.ones(n, dtype=bool)
+    removed = []
+    left = n
+    for rule in posts_meet:
+        good &= rule.holds(known)
+        before, left = left, int(np.count_nonzero(good))
+        removed.append(before - left)
+    return np.flatnonzero(good), removed

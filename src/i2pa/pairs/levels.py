@@ -59,8 +59,8 @@ def pairs_from_levels(graded: pa.Table | str | os.PathLike[str], name: str = "le
             *(image.take(pa.array(side)) for side in (winner, loser) * 2),
             *(nothing, nothing),
             *(level[winner], level[loser], level[winner] - level[loser]),
-            *(np.ones(n), np.ones(n)),
-            nothing,
+            *(nothing, np.ones(n), np.ones(n)),
+            *(nothing, nothing),
         ],
         names=PAIRS.names,
     ).cast(PAIRS)

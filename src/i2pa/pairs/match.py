@@ -7,13 +7,14 @@ is the order. `maximum` keeps as many pairs as can be. Rules, posts and files st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from i2pa.pairs.candidates import Edges, Eligible, Floats, Hashes, Ints
+from i2pa.pairs.candidates import Edges, Eligible, Floats, Hashes, Ints, Looks, edges
+from i2pa.pairs.rules import PairRules
 
 Matching = Literal["random", "most-certain", "closest-in-time", "maximum"]
 MATCHINGS: tuple[str, ...] = get_args(Matching)
@@ -28,21 +29,53 @@ Its time grows with the cube of the group; a larger group is matched at random.
 _WORTHWHILE = 32
 
 
-def match(edges: Edges, posts: Eligible, matching: Matching, id_ranks: Callable[[], Ints]) -> Ints:
-    """Indices into `edges` of a maximal matching, best pairs first.
+@dataclass(frozen=True)
+class Matched:
+    """The pairs kept (places of the posts), and how many were near in hashtags, discriminable."""
 
-    `id_ranks` gives every post's place in the order of ids; ties end in (winner_id, loser_id).
-    """
-    order = _order(_priority(edges, posts, matching), edges, id_ranks)
+    winner: Ints
+    loser: Ints
+    alike: int
+    discriminable: int
+
+    def __add__(self, other: Matched) -> Matched:
+        """The pairs and counts of two sets of groups together."""
+        return Matched(
+            np.concatenate([self.winner, other.winner]),
+            np.concatenate([self.loser, other.loser]),
+            self.alike + other.alike,
+            self.discriminable + other.discriminable,
+        )
+
+
+def match_all(
+    posts: Eligible, looks: Looks, rules: PairRules, matching: Matching | None
+) -> Matched:
+    """Pairs of a matching that sees all discriminable pairs at once; without one, all of them."""
+    kept = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
+    n_alike = n_sure = 0
+    for some in edges(posts, looks, rules):
+        n_alike += some.alike
+        n_sure += some.winner.size
+        chosen = slice(None) if matching is None else _match(some, posts, matching)
+        kept.append((some.winner[chosen], some.loser[chosen]))
+    winner, loser = (np.concatenate([pairs[side] for pairs in kept]) for side in (0, 1))
+    return Matched(winner, loser, n_alike, n_sure)
+
+
+def _match(edges: Edges, posts: Eligible, matching: Matching) -> Ints:
+    """Indices into `edges` of a maximal matching, best pairs first; ties in a seeded order."""
+    hashes = pair_hash(posts.hash[edges.winner], posts.hash[edges.loser])
+    apart: tuple[Floats | Ints, ...] = ()
+    if matching == "most-certain":
+        apart = (posts.s[edges.loser] - posts.s[edges.winner],)
+    elif matching == "closest-in-time":
+        apart = (np.abs(posts.time[edges.loser] - posts.time[edges.winner]),)
+    order = np.lexsort((hashes, *apart))
     left, right = edges.winner[order] - edges.first, edges.loser[order] - edges.first
     if matching == "maximum":
-        exact = exactly_matched(posts.group_end)[edges.winner[order]]
-        places = np.flatnonzero(exact), np.flatnonzero(~exact)
-        kept = [_maximum(left[places[0]], right[places[0]])]
-        kept.append(greedy(left[places[1]], right[places[1]], edges.stop - edges.first))
-        chosen: Ints = order[np.concatenate([places[i][kept[i]] for i in (0, 1)])]
-        return chosen
-    return order[greedy(left, right, edges.stop - edges.first)]
+        return np.asarray(order[_maximum(left, right)])
+    return np.asarray(order[greedy(left, right, edges.stop - edges.first)])
 
 
 def exactly_matched(group_end: Ints) -> npt.NDArray[np.bool_]:
@@ -77,43 +110,23 @@ def _maximum(left: Ints, right: Ints) -> Ints:
 def keep_per_user(winner: Ints, loser: Ints, posts: Eligible, at_most: int) -> Ints:
     """Indices of a seeded choice of `at_most` pairs of each user."""
     user = posts.user[winner]
-    order = np.lexsort((loser, winner, _pair_hash(posts, winner, loser), user))
+    hashes = pair_hash(posts.hash[winner], posts.hash[loser])
+    order = np.lexsort((loser, winner, hashes, user))
     run = user[order]
     place = np.arange(run.size) - np.searchsorted(run, run)
     return np.sort(order[place < at_most])
 
 
-def _pair_hash(posts: Eligible, winner: Ints, loser: Ints) -> Hashes:
-    """A seeded number of each pair, whatever the order of rows."""
-    return _mix(posts.hash[winner] ^ _mix(posts.hash[loser]))
+def pair_hash(one: Hashes, other: Hashes) -> Hashes:
+    """A seeded number of each pair, from its posts' hashes, whatever the order of rows."""
+    return mix(one ^ mix(other))
 
 
-def _priority(edges: Edges, posts: Eligible, matching: Matching) -> Floats | Ints | Hashes:
-    """What to take first: the smallest."""
-    winner, loser = edges.winner, edges.loser
-    if matching == "most-certain":
-        doubt: Floats = posts.s[loser] - posts.s[winner]
-        return doubt
-    if matching == "closest-in-time":
-        apart: Ints = np.abs(posts.time[loser] - posts.time[winner])
-        return apart
-    return _pair_hash(posts, winner, loser)
-
-
-def _mix(x: Hashes) -> Hashes:
-    """The finaliser of splitmix64: two posts' hashes become their pair's."""
+def mix(x: Hashes) -> Hashes:
+    """The finaliser of splitmix64: near numbers become far ones, none are lost."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
-
-
-def _order(priority: Floats | Ints | Hashes, edges: Edges, id_ranks: Callable[[], Ints]) -> Ints:
-    order = np.argsort(priority)
-    ordered = priority[order]
-    if np.any(ordered[1:] == ordered[:-1]):
-        ranks = id_ranks()
-        order = np.lexsort((ranks[edges.loser], ranks[edges.winner], priority))
-    return order
 
 
 def greedy(left: Ints, right: Ints, n: int) -> Ints:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from i2pa.files import whole_file
 
 TIME = pa.timestamp("us", tz="UTC")
 
-# user_id is null in a pair of two users; times are null where none are known.
+# user_id is null in a pair of two users; times are null where none are known, delta_hours (the
+# winner's less the loser's) with them.
 PAIRS = pa.schema(
     [
         pa.field("platform", pa.string()),
@@ -33,11 +35,15 @@ PAIRS = pa.schema(
         pa.field("winner_s", pa.float64()),
         pa.field("loser_s", pa.float64()),
         pa.field("delta_s", pa.float64()),
+        pa.field("delta_hours", pa.float64()),
         pa.field("p", pa.float64()),
         pa.field("weight", pa.float64()),
         pa.field("split", pa.string()),
+        pa.field("rules_sha256", pa.dictionary(pa.int32(), pa.string())),
     ]
 )
+
+_REPEATING = ["platform", "user_id", "weight", "split", "rules_sha256"]
 
 FORMAT = "pairs/1"
 
@@ -68,7 +74,37 @@ def write_pairs(pairs: pa.Table, path: str | os.PathLike[str]) -> None:
     """Write pairs as Parquet with their metadata; the file appears whole or not at all."""
     schema = PAIRS.with_metadata(pairs.schema.metadata)
     with whole_file(path) as aside:
-        pq.write_table(pairs.select(PAIRS.names).cast(schema), aside, compression="zstd")
+        pq.write_table(
+            pairs.select(PAIRS.names).cast(schema),
+            aside,
+            compression="zstd",
+            use_dictionary=_REPEATING,
+        )
+
+
+@contextmanager
+def pairs_writer(path: str | os.PathLike[str]) -> Iterator[PairsWriter]:
+    """Write pairs part by part; the file appears whole, when all went well, or not at all."""
+    options = {"compression": "zstd", "use_dictionary": _REPEATING}
+    with whole_file(path) as aside, pq.ParquetWriter(aside, PAIRS, **options) as file:
+        yield PairsWriter(file)
+
+
+class PairsWriter:
+    """A file of pairs that is being written; its metadata may come last."""
+
+    def __init__(self, file: pq.ParquetWriter) -> None:
+        self._file = file
+
+    def add(self, pairs: pa.Table) -> None:
+        """The next pairs (schema PAIRS)."""
+        if pairs.num_rows:
+            self._file.write_table(pairs)
+
+    def describe(self, facts: Mapping[str, str]) -> None:
+        """How the pairs were made, as `with_metadata` says it."""
+        described = with_metadata(PAIRS.empty_table(), facts).schema.metadata
+        self._file.add_key_value_metadata(described)
 
 
 def read_pairs(path: str | os.PathLike[str]) -> pa.Table:

@@ -5,14 +5,12 @@ Arrays in, numbers out; printing stays in the command line.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-
-DAY = 86_400_000_000  # microseconds
 
 
 @dataclass(frozen=True)
@@ -49,31 +47,55 @@ LABELS = {
 }
 
 
-def summarise(pairs: pa.Table, posts: pa.Table, rows: npt.NDArray[np.int64]) -> Summary:
-    """Table 1 of `pairs`, built from the posts in `rows` of `posts` (winners, then losers)."""
-    apart = pc.subtract(pairs["winner_time"].cast(pa.int64()), pairs["loser_time"].cast(pa.int64()))
-    s = np.concatenate([pairs["winner_s"].to_numpy(), pairs["loser_s"].to_numpy()])
+@dataclass
+class Tally:
+    """Sums over pairs, for a summary of pairs that come in parts."""
 
-    def share(column: str) -> float:
-        return 100 * float((posts[column].to_numpy()[rows] == 0).mean())
+    pairs: int = 0
+    users: list[npt.NDArray[np.uint64]] = field(default_factory=list)
+    measure: float = 0.0
+    p: float = 0.0
+    apart: float = 0.0  # hours
+    no_hashtag: int = 0
+    no_mention: int = 0
+    no_caption: int = 0
+    words: int = 0
 
-    captionless = pc.is_null(posts["caption"]).to_numpy()
-    users = pa.table([pairs["platform"], pairs["user_id"]], names=["platform", "user_id"])
-    return Summary(
-        pairs=pairs.num_rows,
-        users=users.group_by(["platform", "user_id"]).aggregate([]).num_rows,
-        mean_measure=float(np.exp(s).mean()),
-        mean_p=pc.mean(pairs["p"]).as_py(),
-        mean_interval_days=pc.mean(pc.abs(apart)).as_py() / DAY,
-        no_hashtag=share("tags_key"),
-        no_mention=share("mentions_key"),
-        no_caption=100 * float(captionless[rows].mean()),
-        mean_words=float(posts["caption_words"].to_numpy()[rows].mean()),
-    )
+    def add(self, pairs: pa.Table, posts: pa.Table, users: npt.NDArray[np.uint64]) -> None:
+        """More pairs (schema PAIRS), the posts in them (winners, then losers), and their users."""
+        s = np.concatenate([pairs["winner_s"].to_numpy(), pairs["loser_s"].to_numpy()])
+        self.pairs += pairs.num_rows
+        self.users.append(users)
+        self.measure += float(np.exp(s).sum())
+        self.p += pc.sum(pairs["p"]).as_py() or 0.0
+        self.apart += pc.sum(pc.abs(pairs["delta_hours"])).as_py() or 0.0
+        self.no_hashtag += _zeros(posts["tags_key"])
+        self.no_mention += _zeros(posts["mentions_key"])
+        self.no_caption += _zeros(posts["caption_length"])
+        self.words += pc.sum(posts["caption_words"]).as_py() or 0
+
+    def summary(self) -> Summary:
+        """Table 1 of all the pairs added; there must be one."""
+        posts = 2 * self.pairs
+        return Summary(
+            pairs=self.pairs,
+            users=np.unique(np.concatenate(self.users)).size,
+            mean_measure=self.measure / posts,
+            mean_p=self.p / self.pairs,
+            mean_interval_days=self.apart / self.pairs / 24,
+            no_hashtag=100 * self.no_hashtag / posts,
+            no_mention=100 * self.no_mention / posts,
+            no_caption=100 * self.no_caption / posts,
+            mean_words=self.words / posts,
+        )
+
+
+def _zeros(column: pa.ChunkedArray) -> int:
+    return int(np.count_nonzero(column.to_numpy() == 0))
 
 
 def table_1(summary: Summary, measure: str = "likes") -> list[tuple[str, float, float]]:
     """Rows of (attribute, these pairs, the paper's pairs); the paper measured likes."""
-    names = [field.name for field in fields(Summary)]
+    names = [each.name for each in fields(Summary)]
     labels = LABELS | {"mean_measure": f"average {measure} per image"}
     return [(labels[name], getattr(summary, name), getattr(TABLE_1, name)) for name in names]

@@ -17,16 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from i2pa.posts import shortcode
+from i2pa.posts.facts import DERIVED
 from i2pa.posts.readers.source import BROKEN, Raw
 from i2pa.posts.schema import MEASURES, POSTS
 from i2pa.posts.shortcode import Flags
 
 COUNTS = ("likes", "views", "comments", "followers", "followings", "user_posts", "score")
-TYPED = tuple(
-    name
-    for name in POSTS.names
-    if name not in ("tags_key", "mentions_key", "tags", "mentions", "caption_words", "utc_date")
-)
+TYPED = tuple(name for name in POSTS.names if name not in DERIVED)
 UNKNOWN_PLATFORM = "unknown"
 MAX_IMAGES = 1000
 """More pictures in one post are a mistake; platforms allow tens."""
@@ -38,19 +35,21 @@ HIDDEN_LIKES = 3
 HIDDEN_SHARE, HIDDEN_POSTS = 0.5, 5
 """A user hides likes who shows HIDDEN_LIKES on this share of at least so many posts."""
 
+_AS_WRITTEN = ("caption", "image")
 _EMPTY_WORDS = "('', 'nan', 'none', 'null', 'na', 'n/a', '<na>', 'nat')"
 # 17-digit ids that went through a float: 1.234e17, 1e+17 or 123.0; the digits are gone.
 _FLOAT_ID = r"[0-9]+\.0|[0-9](\.[0-9]+)?[eE]\+[0-9]+|[0-9]\.[0-9]+[eE][0-9]+"
 _ZONE = r"(?i):[0-9]{2}.*(z|utc|gmt|[+-][0-9]{2}(:?[0-9]{2})?|[a-z]+/[a-z_/]+)$"
+# Numbers that went through a float end in .0.
 _MEDIA = {
-    "image": ("image", "photo", "picture", "graphimage", "xdtgraphimage", "1"),
+    "image": ("image", "photo", "picture", "graphimage", "xdtgraphimage", "1", "1.0"),
     "carousel": (
         *("carousel", "album", "sidecar", "graphsidecar", "xdtgraphsidecar", "carousel_album"),
-        "8",
+        *("8", "8.0"),
     ),
     "video": (
         *("video", "graphvideo", "xdtgraphvideo", "reel", "reels", "igtv", "clip", "clips"),
-        "2",
+        *("2", "2.0"),
     ),
 }
 _NOTES = {
@@ -100,6 +99,8 @@ def clean(
     columns, kinds = [raw.rows], {}
     for ours, theirs in names.items():
         column, kinds[ours] = _loosen(raw.columns[theirs], is_time=ours.endswith("_at"))
+        if kinds[ours] == "text" and ours not in _AS_WRITTEN:
+            column = pc.utf8_trim(column, " \t\r\n")
         columns.append(column)
     table = pa.table(columns, names=["row", *names])
     instagram = on_instagram(table["platform"] if "platform" in names else None, platform)
@@ -209,7 +210,12 @@ def _loosen(column: pa.ChunkedArray, *, is_time: bool) -> tuple[pa.ChunkedArray,
 
 
 def _text(name: str) -> str:
-    return f"nullif(trim({name}::VARCHAR, ' \t\r\n'), '')"
+    return f"nullif({name}::VARCHAR, '')"
+
+
+def _empty(text: str) -> str:
+    """SQL of 'this stands for nothing'; few texts are short enough to be compared."""
+    return f"(strlen({text}) <= 4 AND lower({text}) IN {_EMPTY_WORDS})"
 
 
 def _count(name: str, kind: str) -> tuple[str, str]:
@@ -267,11 +273,12 @@ def _judge_sql(
     naive: list[str] = []
     for name in ("post_id", "user_id"):
         text = _text(name)
-        typed[name] = f"CASE WHEN lower({text}) NOT IN {_EMPTY_WORDS} THEN {text} END"
+        typed[name] = f"CASE WHEN NOT {_empty(text)} THEN {text} END"
         faults.append((f"{name} IS NULL", f"{name} is missing", "NULL"))
         if kinds[name] == "text":
             faults.append(_nul_fault(name))
-        is_float = f"regexp_full_match({name}, '{_FLOAT_ID}')"
+        maybe = f"(contains({name}, '.') OR contains({name}, '+'))"
+        is_float = f"{maybe} AND regexp_full_match({name}, '{_FLOAT_ID}')"
         faults.append((is_float, f"{name} went through a float and lost digits", name))
     by_code = "code_time" in kinds
     typed["from_code"] = "false"
@@ -313,8 +320,7 @@ def _judge_sql(
         typed["count_written"] = _text("image_count")
         faults.append(("count_bad", "image_count is not a whole number", "count_written"))
     if "media_type" in kinds:
-        # Numbers that went through a float end in .0.
-        written = f"regexp_replace(lower({_text('media_type')}), '^([0-9])\\.0$', '\\1')"
+        written = f"lower({_text('media_type')})"
         cases = " ".join(f"WHEN {written} IN {words} THEN '{t}'" for t, words in _MEDIA.items())
         typed["media_type"] = f"CASE {cases} END"
         typed["media_written"] = written

@@ -40,6 +40,8 @@ COLUMNS = (
     Column(
         "image", pa.string(), "path of the picture, relative to the picture folder; may be null"
     ),
+    Column("image_shared", pa.bool_(), "whether another post names the same picture"),
+    Column("caption_length", pa.int32(), "characters of the caption; 0: none"),
     Column("tags_key", pa.uint64(), "hash of the sorted multiset of hashtags; 0: none"),
     Column("mentions_key", pa.uint64(), "hash of the sorted multiset of @mentions; 0: none"),
     Column("tags", pa.int16(), "how many hashtags, repeats counted"),

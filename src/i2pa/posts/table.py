@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 
 from i2pa.errors import DataError, UserInputError
 from i2pa.files import whole_file
-from i2pa.posts.captions import caption_columns
-from i2pa.posts.clean import TYPED, Cleaned, Count, clean, on_instagram
+from i2pa.posts.clean import Cleaned, Count, clean, on_instagram
 from i2pa.posts.columns import match_columns
+from i2pa.posts.facts import with_facts
 from i2pa.posts.readers import open_sources
 from i2pa.posts.readers.source import BROKEN, Raw, Source
 from i2pa.posts.schema import POSTS
@@ -109,7 +109,7 @@ def read_posts(
         )
     assumed = sorted(notes.items(), key=lambda note: -note[1])
     return PostsRead(
-        posts=_with_facts(unique),
+        posts=with_facts(unique),
         rejects=rejects,
         read=n_read,
         reasons=reasons,
@@ -176,15 +176,6 @@ def _first_of_each(typed: pa.Table, files: Sequence[str]) -> tuple[pa.Table, pa.
     return typed.filter(pa.array(mask)), rejects
 
 
-def _with_facts(typed: pa.Table) -> pa.Table:
-    facts = caption_columns(typed["caption"])
-    dates = typed["uploaded_at"].cast(pa.date32())
-    arrays = [typed[name] for name in TYPED]
-    arrays += [facts.tags_key, facts.mentions_key, facts.tags, facts.mentions]
-    arrays += [facts.caption_words, dates]
-    return pa.table(arrays, schema=POSTS).combine_chunks()
-
-
 def _most_frequent(reasons: pa.ChunkedArray) -> tuple[Count, ...]:
     counted = [Count(c["values"], c["counts"]) for c in pc.value_counts(reasons).to_pylist()]
     return tuple(sorted(counted, key=lambda count: (-count.n, count.what)))
@@ -201,22 +192,39 @@ def load_posts(path: str | os.PathLike[str], columns: Sequence[str] | None = Non
 
     Raises UserInputError when there is no such file, DataError when it is not a posts table.
     """
+    file = check_posts_file(path)
+    with _damaged(file):
+        return pq.read_table(file, columns=list(columns) if columns else None)
+
+
+def check_posts_file(path: str | os.PathLike[str]) -> Path:
+    """The path of a posts.parquet, if it is one; raises as `load_posts`. Its rows are not read."""
     file = Path(path)
     if not file.is_file():
         raise UserInputError("no such file", where=str(file))
-    remedy = f"make one first: i2pa posts {file} -o posts.parquet"
     try:
         names = pq.read_schema(file).names
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError("this is not a posts.parquet", where=str(file), remedy=remedy) from error
+        raise DataError(
+            "this is not a posts.parquet", where=str(file), remedy=_remake(file)
+        ) from error
     missing = [name for name in POSTS.names if name not in names]
     if missing:
         raise DataError(
             f"this is not a posts.parquet: it has no {', '.join(missing[:4])}",
             where=str(file),
-            remedy=remedy,
+            remedy=_remake(file),
         )
+    return file
+
+
+@contextmanager
+def _damaged(file: Path) -> Iterator[None]:
     try:
-        return pq.read_table(file, columns=list(columns) if columns else None)
+        yield
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"damaged ({error})", where=str(file), remedy=remedy) from error
+        raise DataError(f"damaged ({error})", where=str(file), remedy=_remake(file)) from error
+
+
+def _remake(file: Path) -> str:
+    return f"make one first: i2pa posts {file} -o posts.parquet"

@@ -1,0 +1,216 @@
+"""Posts in order, some whole users at a time: from a table or a Parquet file, however large.
+
+`i2pa posts` writes posts by platform, user, time and id, so they only need to be read on; posts in
+another order, or groups that are no users, DuckDB sorts first, within its memory or on disk.
+What the posts say stays out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from i2pa.errors import UserInputError
+
+AT_ONCE = 1 << 18
+"""Posts of a block, unless one user has more."""
+
+BYTES_A_POST = 500
+"""Memory that a post takes while its block is worked on, measured and rounded up."""
+
+Posts: TypeAlias = pa.Table | Path
+_REPEATING = ("platform", "user_id", "media_type")
+_ORDER = ("uploaded_at", "user_id", "post_id")
+_UNITS = {"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12} | {
+    f"{unit}ib": 1024.0**power for power, unit in enumerate("kmgt", start=1)
+}
+
+
+class OrderError(Exception):
+    """The posts do not come by platform, user, time and id."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Neighbouring posts as they were read, no user's left out, and the place of the first."""
+
+    parts: Sequence[pa.Table]
+    by: Sequence[str]
+    first: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """The posts of a cut as one table, and each one's user by number.
+
+    `ends` are platform and user of the first and the last. Where groups are no users, read group
+    for user.
+    """
+
+    table: pa.Table
+    run: npt.NDArray[np.int64]
+    first: int
+    ends: tuple[tuple[str, str], tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """An amount of memory as its user wrote it, and in bytes."""
+
+    written: str
+    bytes: int
+
+    @classmethod
+    def parse(cls, text: str) -> Memory:
+        """Raises UserInputError for what is no amount."""
+        found = re.fullmatch(r"\s*([0-9]+\.?[0-9]*)\s*([kmgt]i?b)\s*", text.lower())
+        if not found or float(found[1]) == 0:
+            raise UserInputError(f"{text!r} is no amount of memory", remedy="write it as 4GB")
+        return cls(text, int(float(found[1]) * _UNITS[found[2]]))
+
+    def too_little(self, why: str) -> UserInputError:
+        """What to say where it does not suffice."""
+        return UserInputError(
+            f"--memory-limit {self.written} is too little for these posts ({why})",
+            remedy="give more",
+        )
+
+
+def n_posts(posts: Posts) -> int:
+    """How many posts there are."""
+    return int(posts.num_rows if isinstance(posts, pa.Table) else pq.read_metadata(posts).num_rows)
+
+
+def cuts(posts: Posts, columns: Sequence[str], by: Sequence[str], memory: Memory) -> Iterator[Cut]:
+    """All posts, cut between runs: posts that agree in the columns `by`.
+
+    Raises UserInputError where one run does not fit into memory.
+    """
+    held: list[pa.Table] = []
+    first = n_held = 0
+    for batch in _batches(posts, columns):
+        changes = np.flatnonzero(_changes(batch, by))
+        cut = int(changes[-1]) if changes.size else 0
+        whole = n_held + (cut or batch.num_rows)
+        if whole * BYTES_A_POST > memory.bytes:
+            raise memory.too_little(f"{whole:,} posts at once")
+        if not cut:
+            held.append(batch)
+            n_held = whole
+            continue
+        yield Cut([*held, batch.slice(0, cut)], by, first)
+        first += whole
+        held, n_held = [batch.slice(cut)], batch.num_rows - cut
+    if held:
+        yield Cut(held, by, first)
+
+
+def join(cut: Cut, *, trusted: bool) -> Block:
+    """A cut as one table, with dictionaries where text repeats.
+
+    Raises OrderError at a post out of order, unless these posts are `trusted`.
+    """
+    table = cut.parts[0]
+    if len(cut.parts) > 1:
+        table = pa.concat_tables(cut.parts).unify_dictionaries().combine_chunks()
+    run = np.cumsum(_changes(table, cut.by), dtype=np.int64)
+    starts = np.flatnonzero(np.diff(run, prepend=-1))
+    users = table.select(["platform", "user_id"]).take(pa.array(starts))
+    platform, user = (c.cast(pa.string()).combine_chunks() for c in users.columns)
+    if not trusted:
+        _check_order(table, run, platform, user)
+    first, last = ((platform[i].as_py(), user[i].as_py()) for i in (0, -1))
+    return Block(table, run, cut.first, (first, last))
+
+
+def _batches(posts: Posts, columns: Sequence[str]) -> Iterator[pa.Table]:
+    if isinstance(posts, pa.Table):
+        chosen = posts.select(list(columns))
+        for start in range(0, chosen.num_rows, AT_ONCE):
+            part = chosen.slice(start, AT_ONCE)
+            for name in _REPEATING:
+                if name in columns and not pa.types.is_dictionary(part.schema.field(name).type):
+                    place = part.schema.get_field_index(name)
+                    part = part.set_column(place, name, part[name].dictionary_encode())
+            yield part.unify_dictionaries().combine_chunks()
+        return
+    repeating = [name for name in _REPEATING if name in columns]
+    with pq.ParquetFile(posts, read_dictionary=repeating) as file:
+        # A reader of several row groups holds on to each one's pages to its end.
+        for group in range(file.num_row_groups):
+            for batch in file.iter_batches(
+                AT_ONCE, row_groups=[group], columns=list(columns), use_threads=False
+            ):
+                yield pa.Table.from_batches([batch])
+
+
+def _changes(table: pa.Table, by: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Whether each post is of another run than the one before it; the first is not."""
+    changes = np.zeros(table.num_rows, dtype=bool)
+    for name in by:
+        column = table[name].combine_chunks()
+        codes = (column.indices if pa.types.is_dictionary(column.type) else column).to_numpy()
+        changes[1:] |= codes[1:] != codes[:-1]
+    return changes
+
+
+def _check_order(
+    table: pa.Table, run: npt.NDArray[np.int64], platform: pa.Array, user: pa.Array
+) -> None:
+    later = pc.greater(platform[1:], platform[:-1])
+    same_platform = pc.equal(platform[1:], platform[:-1])
+    later = pc.or_(later, pc.and_(same_platform, pc.greater(user[1:], user[:-1])))
+    if not pc.all(later, min_count=0).as_py():
+        raise OrderError
+    time = table["uploaded_at"].cast(pa.int64()).to_numpy()
+    same_user = run[1:] == run[:-1]
+    if (same_user & (time[1:] < time[:-1])).any():
+        raise OrderError
+    at_once = np.flatnonzero(same_user & (time[1:] == time[:-1]))
+    if at_once.size:
+        one, next_one = (table["post_id"].take(pa.array(at_once + i)) for i in (0, 1))
+        if pc.any(pc.less(next_one, one)).as_py():
+            raise OrderError
+
+
+def in_order(
+    posts: Posts,
+    columns: Sequence[str],
+    by: Sequence[str],
+    folder: str | os.PathLike[str],
+    memory: Memory,
+    threads: int | None,
+) -> Path:
+    """A Parquet file in `folder` of these columns, sorted by `by`, then time, user and id."""
+    sorted_posts = Path(folder) / "posts.parquet"
+    keys = ", ".join(dict.fromkeys([*by, *_ORDER]))
+    with duckdb.connect() as connection:
+        # What DuckDB counts is not all that it takes.
+        connection.execute(f"SET memory_limit = '{memory.bytes * 3 // 4000}KB'")
+        connection.execute("SET temp_directory = $folder", {"folder": str(folder)})
+        connection.execute("SET TimeZone = 'UTC'")
+        if threads is not None:
+            connection.execute("SET threads = $n", {"n": threads})
+        if isinstance(posts, pa.Table):
+            connection.register("posts", posts.select(list(columns)))
+        else:
+            connection.read_parquet(str(posts)).create_view("posts")
+        try:
+            connection.execute(
+                f"COPY (SELECT {', '.join(columns)} FROM posts ORDER BY {keys}) TO "
+                f"'{sorted_posts}' (FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE {AT_ONCE})"
+            )
+        except duckdb.OutOfMemoryException as error:
+            raise memory.too_little("to sort them") from error
+    return sorted_posts

@@ -1,0 +1,145 @@
+"""From a block of posts to those that may pair, as plain arrays in their groups.
+
+A group is a user's posts with the same hashtags and mentions (where the rules ask for those). Also
+here: each post's seeded hash, from which every random choice is made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+
+from i2pa.pairs.candidates import Eligible, Floats, Hashes, Ints
+from i2pa.pairs.eligible import COUNTS_OF, DAY, Numbers
+from i2pa.pairs.match import mix
+from i2pa.pairs.rules import PairRules
+
+
+def run_columns(rules: PairRules) -> tuple[str, ...]:
+    """Columns in which all posts of a group agree, in the order in which posts are sorted."""
+    if rules.same_user:
+        return ("platform", "user_id")
+    return ("platform", *key_columns(rules)[:1])
+
+
+def group_columns(rules: PairRules) -> list[str]:
+    """Every column of numbers that `eligible_posts` reads."""
+    tags = ["tags"] if rules.hashtag_tolerance is not None else []
+    counts = COUNTS_OF[rules.measure]
+    return ["uploaded_at", "tags_key", "mentions_key", *counts, *tags]
+
+
+def key_columns(rules: PairRules) -> tuple[str, ...]:
+    """Columns of hashes in which posts of a group agree."""
+    same_tags = rules.same_hashtags and rules.hashtag_tolerance is None
+    return ("tags_key",) * same_tags + ("mentions_key",) * rules.same_mentions
+
+
+def eligible_posts(
+    known: Numbers, run: Ints, rows: Ints, users: Hashes, rules: PairRules, seed: int
+) -> tuple[Eligible, Ints, list[int]]:
+    """The posts in `rows` of a block by group, then time; their order; the funnel's counts.
+
+    `known` and `run` are of all posts of the block, `users` are the `user_hashes` of the rows. The
+    counts are pairs inside a run, then inside runs of the same first key, and so on.
+    """
+    run = run[rows]
+    keys = [known[name][rows] for name in key_columns(rules)]
+    order, new, counts = _in_groups(run, keys)
+    at = rows[order]
+    time = known["uploaded_at"][at]
+    starts = np.flatnonzero(new)
+    sizes = np.diff(np.append(starts, at.size))
+    s, noise = _log_measure(known, at, rules)
+    return (
+        Eligible(
+            user=run[order],
+            group_end=np.repeat(starts + sizes, sizes),
+            time=time,
+            date=time // DAY,
+            s=s,
+            noise=noise,
+            tags=known["tags"][at].astype(np.int64)
+            if rules.hashtag_tolerance is not None
+            else None,
+            hash=_seeded(users, known["uploaded_at"][rows], seed)[order],
+        ),
+        order,
+        counts,
+    )
+
+
+def _in_groups(run: Ints, keys: list[Hashes]) -> tuple[Ints, np.ndarray, list[int]]:
+    """An order that joins groups and keeps time inside them; where groups begin in it; counts."""
+    counts = [_pairs_inside(run)]
+    plain = np.ones(run.size, dtype=bool)
+    for key in keys:
+        plain &= key == 0
+    # Most posts have neither hashtags nor mentions and stay where they are.
+    first, rest = np.flatnonzero(plain), np.flatnonzero(~plain)
+    known = mix(run[rest].astype(np.uint64) + np.uint64(1))
+    for n, key in enumerate(keys, start=1):
+        known = mix(known + key[rest])
+        so_far = np.logical_and.reduce([k == 0 for k in keys[:n]])
+        alone = _pairs_inside(run[so_far])
+        others = known[~so_far[rest]]
+        counts.append(alone + _pairs_inside(np.sort(others)))
+    by_key = np.argsort(known, kind="stable")
+    order = np.concatenate([first, rest[by_key]])
+    new = np.concatenate([_starts(run[first]), _starts(known[by_key])])
+    return order, new, counts
+
+
+def _starts(values: np.ndarray) -> np.ndarray:
+    starts = np.ones(values.size, dtype=bool)
+    starts[1:] = values[1:] != values[:-1]
+    return starts
+
+
+def _pairs_inside(values: np.ndarray) -> int:
+    """How many pairs of neighbours in a run of equal values there are, all distances counted."""
+    starts = np.flatnonzero(_starts(values))
+    sizes = np.diff(np.append(starts, values.size))
+    return int((sizes * (sizes - 1) // 2).sum())
+
+
+def _log_measure(known: Numbers, rows: Ints, rules: PairRules) -> tuple[Floats, Floats | None]:
+    """S, the natural log of the measure, and the variance that counting adds to it."""
+    counts = [known[name][rows].astype(np.float64) for name in COUNTS_OF[rules.measure]]
+    s = np.log(counts[0])
+    for count in counts[1:]:
+        s -= np.log(count)
+    # The variance of ln(n) of a count n is about 1/n.
+    noise = [1 / count for count in counts]
+    return s, np.sum(noise, axis=0) if rules.count_noise else None
+
+
+def user_hashes(table: pa.Table, rows: Ints) -> Hashes:
+    """BLAKE2b of platform and user of each row, 64 bits."""
+    parts = []
+    for name in ("platform", "user_id"):
+        column = table[name].combine_chunks()
+        of_each = [
+            int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+            for text in column.dictionary.to_pylist()
+        ]
+        parts.append(np.array(of_each, np.uint64)[column.indices.to_numpy()[rows]])
+    return mix(parts[0] + mix(parts[1]))
+
+
+def _seeded(users: Hashes, time: Ints, seed: int) -> Hashes:
+    """A uniform number of each post: from the seed, its user, its time, its place among equals.
+
+    Posts come by user and time, then id, so that those of one user at one time are neighbours.
+    """
+    digest = hashlib.blake2b(str(seed).encode(), digest_size=8).digest()
+    again = np.zeros(time.size, dtype=bool)
+    again[1:] = (time[1:] == time[:-1]) & (users[1:] == users[:-1])
+    place = np.zeros(time.size, dtype=np.int64)
+    if again.any():
+        index = np.arange(time.size)
+        place = index - np.maximum.accumulate(np.where(again, 0, index))
+    start = mix(users ^ np.uint64(int.from_bytes(digest, "little")))
+    return mix(start + mix(time.astype(np.uint64)) + mix(place.astype(np.uint64)))
