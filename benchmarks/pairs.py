@@ -1,88 +1,128 @@
-"""Pairs from generated posts: i2pa beside the obvious pandas way, posts a second and peak memory.
+"""Posts a second through `i2pa posts` and `i2pa pairs`, peak memory, and the obvious pandas way.
 
-    python benchmarks/pairs.py [POSTS] [PANDAS_POSTS]
+    python benchmarks/pairs.py [POSTS ...] [--pandas POSTS] [--limit 4GB] [--folder DIR]
 
-Users are drawn by a Zipf law, one of them owns a fifth of all posts (at most 200,000); 30 % of the
-posts have no caption, 70 % are single images, likes are log-normal around each user's own level.
-Captions are made of few distinct words but differ from post to post. Each stage runs in turn in
-this process; the peak is the process's own (`ru_maxrss`), generation included. The pandas way,
-where pandas is installed, joins every user with itself and filters afterwards, without matching;
-it squares the heavy user, so it gets a smaller size, on which i2pa runs once more.
+Posts are generated (generated_posts.py). For each size, each in a process of its own: the prepared
+posts go through the paper's rules, matching and writing included, five times (the median counts;
+the first run, which also meets the allocator cold, is shown); at the largest size once more with
+the rows shuffled, which DuckDB sorts, on disk where --limit ends. Then growth: posts of one user
+alone. Then what comes before: an export in Parquet through `i2pa posts`, and its captions alone.
+Last, side by side in one process, the pandas way, where pandas is installed: every user joined with
+itself, the rules afterwards, without matching; it squares the heavy user, so it gets a small size.
+Peaks are each process's own (`ru_maxrss`).
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
+import math
+import multiprocessing
+import platform
 import resource
-import sys
+import statistics
+import tempfile
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeVar
 
+import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
+import generated_posts
 from i2pa.pairs import PAPER, build_pairs
-from i2pa.posts import POSTS
+from i2pa.posts import read_posts
 from i2pa.posts.captions import caption_columns
 
-WORDS = (
-    *("love", "beautiful", "day", "summer", "new", "photo", "in", "the", "with", "my", "great"),
-    *("café", "été", "日本", "mañana", "😍", "❤️", "tonight", "sunset", "out", "now", "link"),
-    *("#travel", "#ootd", "#love", "#日本", "#été", "@friend.one", "@brand_two"),
-)
+RUNS = 5
 Result = TypeVar("Result")
-CROWD = 200_000  # posts of the heaviest user, at most
 
 
-def generate(n: int, seed: int = 0) -> pa.Table:
-    """N posts as `i2pa posts` would hand them to the caption parser: no caption facts yet."""
-    rng = np.random.default_rng(seed)
-    heavy = min(n // 5, CROWD)
-    n_users = max(n // 50, 2)
-    user = rng.zipf(1.3, n - heavy) % n_users + 1
-    user = rng.permutation(np.concatenate([np.zeros(heavy, np.int64), user]))
-    level = rng.normal(6.5, 1.5, n_users + 1)
-    likes = np.exp(level[user] + rng.normal(0, 0.6, n)).astype(np.int64)
-    start = np.datetime64("2014-01-01", "s").astype(np.int64)
-    uploaded = (start + rng.integers(0, 4 * 365 * 86_400, n)) * 1_000_000
-    read_at = np.datetime64("2018-01-01", "us").astype(np.int64)
-    single = rng.random(n) < 0.7
-    numbers = pa.array(np.arange(n)).cast(pa.string())
-    columns: dict[str, pa.Array] = {
-        "platform": pa.repeat("generated", n),
-        "user_id": pa.array(user).cast(pa.string()),
-        "post_id": numbers,
-        "uploaded_at": pa.array(uploaded).cast(pa.timestamp("us", tz="UTC")),
-        "downloaded_at": pa.repeat(read_at, n).cast(pa.timestamp("us", tz="UTC")),
-        "likes": pa.array(likes),
-        "caption": _captions(rng, n),
-        "media_type": pa.array(np.where(single, "image", "carousel")),
-        "image_count": pa.array(np.where(single, 1, 3), pa.int32()),
-    }
-    columns["utc_date"] = columns["uploaded_at"].cast(pa.date32())
-    made = [columns.get(f.name, pa.nulls(n, f.type)).cast(f.type) for f in POSTS]
-    return pa.table(made, schema=POSTS)
+def alone(work: Callable[..., Result], *given: object) -> Result:
+    """The work in a fresh process, so that memory is its own."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        return pool.submit(work, *given).result()
 
 
-def _captions(rng: np.random.Generator, n: int) -> pa.Array:
-    lengths = rng.choice([0, 1, 2, 4, 8, 20, 50], n, p=[0.3, 0.1, 0.15, 0.15, 0.1, 0.15, 0.05])
-    ends = np.concatenate([[0], np.cumsum(lengths)])
-    words = pa.array(WORDS).take(pa.array(rng.integers(0, len(WORDS), ends[-1])))
-    lists = pa.LargeListArray.from_arrays(pa.array(ends), words)
-    joined = pc.binary_join(lists, " ")
-    return pc.if_else(pa.array(lengths > 0), joined, None)
+def seconds_of(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
-def with_facts(posts: pa.Table) -> pa.Table:
-    facts = caption_columns(posts["caption"])
-    for name in ("tags_key", "mentions_key", "tags", "mentions", "caption_words"):
-        i = posts.schema.get_field_index(name)
-        posts = posts.set_column(i, posts.schema.field(i), getattr(facts, name))
-    return posts
+def peak_gb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def pairs_times(posts: Path, limit: str, runs: int) -> tuple[list[float], float, int]:
+    """Seconds of each run, peak memory in GB, pairs."""
+    out = posts.with_suffix(".pairs")
+    built = []
+
+    def work() -> None:
+        built.append(build_pairs(posts, memory_limit=limit, out=out).summary.pairs)
+
+    times = [seconds_of(work) for _ in range(runs)]
+    return times, peak_gb(), built[0]
+
+
+def spilled(posts: Path, limit: str) -> tuple[float, float, float]:
+    """Seconds, peak memory and most bytes on disk (both in GB) where posts are out of order."""
+    folder = Path(tempfile.mkdtemp(dir=posts.parent))
+    tempfile.tempdir = str(folder)
+    most, over = 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not over.wait(0.2):
+            sizes = [file.stat().st_size for file in folder.rglob("*.tmp") if file.is_file()]
+            most = max(most, sum(sizes))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    times, peak, _ = pairs_times(posts, limit, 1)
+    over.set()
+    watcher.join()
+    return times[0], peak, most / 2**30
+
+
+def posts_times(export: Path, runs: int) -> tuple[float, float, float]:
+    """Median seconds of `posts` and of reading and parsing captions alone; peak memory in GB."""
+    whole = [
+        seconds_of(lambda: read_posts(export, out=export.with_suffix(".posts")))
+        for _ in range(runs)
+    ]
+
+    def captions() -> None:
+        caption_columns(pq.read_table(export, columns=["caption"])["caption"])
+
+    return (
+        statistics.median(whole),
+        statistics.median(map(seconds_of, [captions] * runs)),
+        peak_gb(),
+    )
+
+
+def of_one_user(n: int) -> pa.Table:
+    """The heavy user's posts alone; their number a year grows with n."""
+    posts = [t for t in generated_posts.exports(5 * n) if t["user_id"][0].as_py()]
+    table = pa.concat_tables(posts)
+    heavy = table.filter(pa.compute.equal(table["user_id"], str(10**9))).slice(0, n)
+    return read_in_memory(heavy)
+
+
+def read_in_memory(export: pa.Table) -> pa.Table:
+    with tempfile.TemporaryDirectory() as folder:
+        pq.write_table(export, f"{folder}/export.parquet")
+        return read_posts(f"{folder}/export.parquet").posts
 
 
 def pandas_way(posts: pa.Table) -> int:
@@ -103,33 +143,75 @@ def pandas_way(posts: pa.Table) -> int:
     return int(((both["s_x"] - both["s_y"]).abs() >= PAPER.min_log_gap).sum())
 
 
-def timed(name: str, n: int, work: Callable[[], Result]) -> tuple[Result, float]:
-    start = time.perf_counter()
-    result = work()
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+def main(sizes: list[int], n_pandas: int, limit: str, folder: Path) -> None:
+    versions = f"numpy {np.__version__}, pyarrow {pa.__version__}, duckdb {duckdb.__version__}"
+    cores = multiprocessing.cpu_count()
     print(
-        f"{name:<34}{n:>12,} posts {seconds:>8.2f} s {n / seconds:>12,.0f} posts/s {peak:6.2f} GB"
+        f"{datetime.now(UTC):%Y-%m-%d}, {cores} cores, Python {platform.python_version()}", versions
     )
-    return result, seconds
-
-
-def main(n: int = 1_000_000, n_pandas: int = 10_000) -> None:
-    print(f"{datetime.now(UTC):%Y-%m-%d}, numpy {np.__version__}, pyarrow {pa.__version__}")
-    raw = generate(n)
-    posts, _ = timed("captions", n, lambda: with_facts(raw))
-    built, _ = timed("pairs, the paper's rules", n, lambda: build_pairs(posts))
-    for step in built.funnel:
-        print(f"    {step.after:>16,} {step.unit} left by '{step.rule}'")
+    per_post = {}
+    for n in sizes:
+        posts = generated_posts.prepared(n, folder / "posts.parquet")
+        times, peak, n_pairs = alone(pairs_times, posts, limit, RUNS)
+        median = statistics.median(times)
+        per_post[n] = median / n
+        print(
+            f"pairs, {n:,} posts: {n / median / 1e6:.2f} M posts/s "
+            f"({n / max(times[1:]) / 1e6:.2f}-{n / min(times) / 1e6:.2f}, first run "
+            f"{n / times[0] / 1e6:.2f}), {n_pairs:,} pairs, peak {peak:.2f} GB",
+            flush=True,
+        )
+    small, large = min(sizes), max(sizes)
+    growth = per_post[large] / per_post[small]
+    print(
+        f"seconds a post, {large:,} against {small:,}: {growth:.2f} x "
+        f"(n log n: {math.log(large) / math.log(small):.2f} x)"
+    )
+    posts = generated_posts.prepared(large, folder / "posts.parquet", shuffled=True)
+    seconds, peak, on_disk = alone(spilled, posts, limit)
+    print(
+        f"pairs, {large:,} posts out of order: {large / seconds / 1e6:.2f} M posts/s, peak "
+        f"{peak:.2f} GB under --memory-limit {limit}, {on_disk:.2f} GB on disk",
+        flush=True,
+    )
+    heavy = {n: of_one_user(n) for n in (50_000, 100_000, 200_000)}
+    for n, table in heavy.items():
+        seconds = statistics.median(
+            seconds_of(lambda table=table: build_pairs(table)) for _ in range(RUNS)
+        )
+        print(f"pairs, one user with {n:,} posts in four years: {1e6 * seconds / n:.2f} us a post")
+    n = small
+    export = folder / "export.parquet"
+    pq.write_table(pa.concat_tables(generated_posts.exports(n)), export, compression="zstd")
+    whole, captions, peak = alone(posts_times, export, RUNS)
+    print(
+        f"posts, {n:,} rows of Parquet: {n / whole / 1e6:.2f} M rows/s, peak {peak:.2f} GB; "
+        f"captions read and parsed: {n / captions / 1e6:.2f} M/s",
+        flush=True,
+    )
     if importlib.util.find_spec("pandas") is None:
         print("pandas is not installed: nothing to compare with")
         return
-    few = with_facts(generate(n_pandas))
-    all_pairs = replace(PAPER, one_image_one_pair=False)
-    ours, fast = timed("i2pa, all eligible pairs", n_pandas, lambda: build_pairs(few, all_pairs))
-    theirs, slow = timed("pandas, all combinations", n_pandas, lambda: pandas_way(few))
-    print(f"{slow / fast:.0f} x; eligible pairs: {ours.pairs.num_rows:,} and {theirs:,}")
+    few = read_in_memory(pa.concat_tables(generated_posts.exports(n_pandas)))
+    every = replace(PAPER, one_image_one_pair=False)
+    ours = build_pairs(few, every).summary.pairs
+    fast = statistics.median(seconds_of(lambda: build_pairs(few, every)) for _ in range(RUNS))
+    theirs: list[int] = []
+    slow = seconds_of(lambda: theirs.append(pandas_way(few)))
+    print(
+        f"all eligible pairs of {n_pandas:,} posts: i2pa {fast:.3f} s, pandas {slow:.1f} s and a "
+        f"peak of {peak_gb():.1f} GB: {slow / fast:.0f} x; {ours:,} and {theirs[0]:,} pairs"
+    )
 
 
 if __name__ == "__main__":
-    main(*(int(argument.replace(",", "")) for argument in sys.argv[1:]))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("sizes", metavar="POSTS", nargs="*", type=int, default=[1_000_000])
+    parser.add_argument("--pandas", metavar="POSTS", type=int, default=10_000)
+    parser.add_argument("--limit", default="4GB")
+    parser.add_argument("--folder", type=Path)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=asked.folder) as made:
+        main(asked.sizes, asked.pandas, asked.limit, Path(made))

@@ -67,7 +67,7 @@ def posts(
     Example: i2pa posts export.csv --map likes=like_count -o posts.parquet
     """
     need_data("i2pa posts")
-    from i2pa.posts import read_posts, write_posts
+    from i2pa.posts import read_posts
 
     check_output(out, *inputs)
     read = read_posts(
@@ -76,10 +76,10 @@ def posts(
         _parse_map(column_map or []),
         platform,
         parse_time(downloaded_at),
+        out=out,
     )
     rejects = out.with_name(out.name + ".rejects.csv")
     _write_rejects(read, rejects)
-    write_posts(read.posts, out)
     if read.rejected_share > LOUD_SHARE:
         worst = read.reasons[0]
         output.warn(
@@ -89,7 +89,7 @@ def posts(
     for warning in read.warnings:
         output.warn(f"WARNING: {warning}")
     if as_json:
-        counts = {"read": read.read, "kept": len(read.posts), "rejected": len(read.rejects)}
+        counts = {"read": read.read, "kept": read.kept, "rejected": len(read.rejects)}
         output.print_json(
             "posts",
             output=str(out),
@@ -100,7 +100,7 @@ def posts(
             rejects=str(rejects) if read.rejects.num_rows else None,
         )
         return
-    rows = [("rows read", read.read), ("posts kept", read.posts.num_rows)]
+    rows = [("rows read", read.read), ("posts kept", read.kept)]
     rows += [(f"left out: {reason.what}", reason.n) for reason in read.reasons]
     rows += [(f"note: {note.what}", note.n) for note in read.notes]
     output.print_columns(str(out), ("", "rows"), [(name, f"{n:,}") for name, n in rows])

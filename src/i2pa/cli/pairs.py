@@ -101,6 +101,13 @@ def pairs(
         bool, typer.Option("--levels", help="POSTS is a CSV with the columns image and level.")
     ] = False,
     name: Annotated[str, typer.Option(help="With --levels: what to call the set.")] = "levels",
+    stats: Annotated[
+        bool,
+        typer.Option(
+            "--stats/--no-stats",
+            help="Print what each rule left, and Table 1 of these pairs beside the paper's.",
+        ),
+    ] = True,
     as_json: JsonFlag = False,
 ) -> None:
     """Pair posts that differ by picture alone, by the rules of the paper.
@@ -150,7 +157,10 @@ def pairs(
             f"WARNING: {built.too_many_for_maximum:,} posts are in groups of more than "
             f"{EXACT_UP_TO:,}, too many for --matching maximum; they were matched at random"
         )
-    _show_pairs(built, chosen, out, as_json)
+    if as_json or stats:
+        _show_pairs(built, chosen, out, as_json)
+    else:
+        print(f"{out}: {built.summary.pairs:,} pairs")
 
 
 @app.command()

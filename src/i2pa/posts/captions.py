@@ -23,6 +23,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 NO_KEY = 0
 """Key of the empty multiset: a caption without hashtags (or mentions), or no caption at all."""
@@ -31,14 +32,19 @@ MAX_COUNT = np.iinfo(np.int16).max
 
 # What a character can be, as bits; a character is judged by what it folds to, so `＃` is a HASH.
 _ALNUM, _MARK, _UNDERSCORE, _DOT, _HASH, _AT, _BLANK, _ODD = (1 << bit for bit in range(8))
+_UNMET = 0xFF
+# First bytes of a character in UTF-8: from here on of two bytes, of three, of four.
+_LEADS = (0xC0, 0xE0, 0xF0)
 _IN_TAG = _ALNUM | _MARK | _UNDERSCORE
 _IN_MENTION = _ALNUM | _UNDERSCORE | _DOT
 # Elsewhere Unicode has only private and unassigned characters, which fold to themselves.
 _ASSIGNED = (*range(0x40000), *range(0xE0000, 0xE1000))
-# Captions scanned at once: a few megabytes, which a core's cache holds.
-_BATCH = 1 << 14
+# Captions scanned at once: a few hundred kilobytes, which a core's cache holds.
+_BATCH = 1 << 13
+# Longer hashtags are not met character by character.
+_LONG_ITEM = 64
 
-Codes = npt.NDArray[np.uint32]
+Bytes = npt.NDArray[np.uint8]
 Classes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 
@@ -101,34 +107,58 @@ def multiset_key(items: Iterable[str]) -> int:
     return sum(map(item_key, items)) % 2**64
 
 
-@dataclass(frozen=True)
 class _Characters:
-    """Tables by code point: class bits, and the one character that stands for it when folded."""
+    """Class bits of characters, worked out as they are met: Unicode has many, captions few.
 
-    classes: Classes
-    folded: Codes
+    `folded_already`: of text that is folded and must not be again.
+    """
 
+    def __init__(self, *, folded_already: bool) -> None:
+        self.folded_already = folded_already
+        self._known = np.full(sys.maxunicode + 1, _UNMET, dtype=np.uint8)
+        self._ascii = self._of(np.arange(0x80))
 
-@cache
-def _characters() -> tuple[_Characters, _Characters]:
-    """How to read text as written, and text that is folded already and must not be again."""
-    written = np.zeros(sys.maxunicode + 1, dtype=np.uint8)
-    already = np.zeros(sys.maxunicode + 1, dtype=np.uint8)
-    itself = np.arange(sys.maxunicode + 1, dtype=np.uint32)
-    folded = itself.copy()
-    for code in _ASSIGNED:
-        character = chr(code)
-        already[code] = _class_of(character)
+    def classes(self, text: Bytes) -> Classes:
+        """The class of each byte of text in UTF-8: that of the character it is part of."""
+        # Bytes above ASCII are overwritten below.
+        classes = np.append(self._ascii, np.zeros(0x80, np.uint8))[text]
+        leads = np.flatnonzero(text >= _LEADS[0])
+        if leads.size:
+            first = text[leads]
+            width = _widths(first)
+            codes = first.astype(np.int32) & (0x7F >> width)
+            for n in (1, 2, 3):
+                longer = np.flatnonzero(width > n)
+                codes[longer] = codes[longer] << 6 | (text[leads[longer] + n] & 0x3F)
+            of_code = self._of(codes)
+            classes[leads] = of_code
+            for n in (1, 2, 3):
+                longer = np.flatnonzero(width > n)
+                classes[leads[longer] + n] = of_code[longer]
+        return classes
+
+    def _of(self, codes: npt.NDArray[np.integer]) -> Classes:
+        found: Classes = self._known[codes]
+        unmet = codes[found == _UNMET]
+        if unmet.size:
+            for code in np.unique(unmet).tolist():
+                self._known[code] = self._folded_class(chr(code))
+            found = self._known[codes]
+        return found
+
+    def _folded_class(self, character: str) -> int:
+        if self.folded_already:
+            return _class_of(character)
         normal = unicodedata.normalize("NFKC", character)
         image = normal.casefold()
         # A character that can merge with the one before it makes NFKC depend on its neighbours.
         merges = unicodedata.combining(normal[0]) or normal[0] in _seconds()
-        if len(normal) != 1 or len(image) != 1 or merges:
-            written[code] = _ODD
-        else:
-            written[code] = _class_of(image)
-            folded[code] = ord(image)
-    return _Characters(written, folded), _Characters(already, itself)
+        return _ODD if len(normal) != 1 or len(image) != 1 or merges else _class_of(image)
+
+
+@cache
+def _characters(*, folded_already: bool) -> _Characters:
+    return _Characters(folded_already=folded_already)
 
 
 @cache
@@ -154,10 +184,11 @@ def _class_of(character: str) -> int:
 
 @dataclass(frozen=True)
 class _Items:
-    """Hashtags (or mentions) found, folded, and the row of the caption that each is from."""
+    """Hashtags (or mentions) as found, folded or not, and the row of the caption of each."""
 
     texts: pa.Array
     rows: Places
+    folded: bool
 
 
 @dataclass(frozen=True)
@@ -179,7 +210,6 @@ def caption_columns(
         chunk.slice(start, _BATCH) for chunk in chunks for start in range(0, len(chunk), _BATCH)
     ]
     firsts = np.cumsum([0, *map(len, batches)])[:-1].tolist()
-    _characters()
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         found = [part for parts in pool.map(_scan, batches, firsts) for part in parts]
     words = np.zeros(len(captions), dtype=np.int16)
@@ -204,65 +234,72 @@ def _counts(items: list[_Items], n_captions: int) -> pa.Array:
 
 
 def _keys(items: list[_Items], n_captions: int) -> pa.Array:
-    """Multiset keys of every caption; each distinct item is hashed once."""
+    """Multiset keys of every caption; each distinct item is folded and hashed once."""
     keys = np.full(n_captions, NO_KEY, dtype=np.uint64)
-    texts = pa.chunked_array([part.texts for part in items], type=pa.large_string())
-    encoded = texts.combine_chunks().dictionary_encode()
-    of_item = np.array([item_key(item) for item in encoded.dictionary.to_pylist()], np.uint64)
-    rows = np.concatenate([part.rows for part in items] or [np.zeros(0, np.int64)])
-    np.add.at(keys, rows, of_item[encoded.indices.to_numpy()])
+    for folded in (False, True):
+        parts = [part for part in items if part.folded == folded and len(part.texts)]
+        if not parts:
+            continue
+        encoded = pa.concat_arrays([part.texts for part in parts]).dictionary_encode()
+        distinct = encoded.dictionary.to_pylist()
+        of_item = [item_key(item if folded else fold(item)) for item in distinct]
+        rows = np.concatenate([part.rows for part in parts])
+        np.add.at(keys, rows, np.array(of_item, np.uint64)[encoded.indices.to_numpy()])
     return pa.array(keys)
 
 
 def _scan(captions: pa.Array, first_row: int) -> list[_Found]:
     """Read one batch; characters that do not fold one to one send their caption to `fold`."""
-    captions = captions.cast(pa.large_string()).fill_null("")
-    as_written, folded_already = _characters()
-    rows = np.arange(first_row, first_row + len(captions))
-    codes, edges = _code_points(captions)
-    odd_places = np.flatnonzero(as_written.classes[codes] & _ODD)
+    captions = captions.cast(pa.large_string())
+    rows = np.flatnonzero(pc.fill_null(pc.binary_length(captions), 0).to_numpy())
+    captions = captions.take(pa.array(rows))
+    rows = rows + first_row
+    as_written = _characters(folded_already=False)
+    text, edges = _end_to_end(captions)
+    classes = as_written.classes(text)
+    odd_places = np.flatnonzero(classes & _ODD)
     if not odd_places.size:
-        return [_find(codes, edges, rows, as_written)]
+        return [_find(text, classes, edges, rows, folded=False)]
     is_odd = np.zeros(len(captions), dtype=bool)
     is_odd[np.searchsorted(edges, odd_places, side="right") - 1] = True
-    plain = _code_points(captions.filter(pa.array(~is_odd)))
-    folded = [fold(caption) for caption in captions.filter(pa.array(is_odd)).to_pylist()]
-    odd = _code_points(pa.array(folded, pa.large_string()))
-    return [
-        _find(*plain, rows[~is_odd], as_written),
-        _find(*odd, rows[is_odd], folded_already),
+    odd, plain = np.flatnonzero(is_odd), np.flatnonzero(~is_odd)
+    folded = [fold(caption) for caption in captions.take(pa.array(odd)).to_pylist()]
+    kinds = [
+        (captions.take(pa.array(plain)), plain, as_written),
+        (pa.array(folded, pa.large_string()), odd, _characters(folded_already=True)),
     ]
+    found = []
+    for texts, places, characters in kinds:
+        text, edges = _end_to_end(texts)
+        classes = characters.classes(text)
+        found.append(_find(text, classes, edges, rows[places], folded=characters.folded_already))
+    return found
 
 
-def _code_points(texts: pa.Array) -> tuple[Codes, Places]:
-    """All characters of the texts in a row, and the n + 1 edges between the texts."""
-    edges = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset :][: len(texts) + 1]
-    data = memoryview(texts.buffers()[2] or b"")[edges[0] : edges[-1]]
-    edges = edges - edges[0]
-    codes = np.frombuffer(str(data, "utf-8").encode("utf-32-le"), np.uint32)
-    if codes.size != len(data):
-        starts_character = (np.frombuffer(data, np.uint8) & 0xC0) != 0x80
-        edges = np.concatenate([[0], np.cumsum(starts_character)])[edges]
-    return codes, edges
+def _end_to_end(texts: pa.Array) -> tuple[Bytes, Places]:
+    """The bytes of texts (large_string, no nulls), a blank after each, and their edges."""
+    blank, nothing = (pa.scalar(s, pa.large_string()) for s in ("\n", ""))
+    apart = pc.binary_join_element_wise(texts, blank, nothing)
+    edges = np.frombuffer(apart.buffers()[1], np.int64)[: len(apart) + 1]
+    return np.frombuffer(apart.buffers()[2] or b"", np.uint8)[: edges[-1]], edges
 
 
-def _find(codes: Codes, edges: Places, rows: Places, characters: _Characters) -> _Found:
+def _find(text: Bytes, classes: Classes, edges: Places, rows: Places, *, folded: bool) -> _Found:
     """Items and words of captions laid end to end; caption i lies between edges i and i + 1."""
-    classes = characters.classes[codes]
 
     def items(sigil: int, inside: int) -> tuple[_Items, Places]:
         starts = np.flatnonzero(classes == sigil)
-        of_caption = np.searchsorted(edges, starts, side="right") - 1
-        after_alnum = (starts > edges[of_caption]) & ((classes[starts - 1] & _ALNUM) > 0)
-        starts, of_caption = starts[~after_alnum], of_caption[~after_alnum]
-        stops = np.append(np.flatnonzero((classes & inside) == 0), codes.size)
-        ends = stops[np.searchsorted(stops, starts, side="right")] if starts.size else starts
-        ends = np.minimum(ends, edges[of_caption + 1])
-        real = ends > starts + 1
-        starts, lengths = starts[real], (ends - starts)[real]
+        # A full-width sigil is three bytes, all of its class.
+        starts = starts[(text[starts] & 0xC0) != 0x80]
+        # Before the first caption comes, as it were, the blank after the last.
+        starts = starts[(classes[starts - 1] & _ALNUM) == 0]
+        width = _widths(text[starts])
+        lengths = _run_ends(classes, starts + width, inside) - starts
+        named = lengths > width
+        starts, lengths = starts[named], lengths[named]
         places = _ranges(starts, lengths)
-        texts = _texts(characters.folded[codes[places]], lengths)
-        return _Items(texts, rows[of_caption[real]]), places
+        of_caption = np.searchsorted(edges, starts, side="right") - 1
+        return _Items(_texts(text[places], lengths), rows[of_caption], folded), places
 
     tags, tag_places = items(_HASH, _IN_TAG)
     mentions, mention_places = items(_AT, _IN_MENTION)
@@ -271,13 +308,31 @@ def _find(codes: Codes, edges: Places, rows: Places, characters: _Characters) ->
     return _Found(rows, _count_words(classes, edges), tags, mentions)
 
 
+def _widths(first: Bytes) -> Places:
+    """How many bytes characters take, by their first."""
+    two, three, four = (first >= lead for lead in _LEADS)
+    return 1 + two.astype(np.int64) + three + four
+
+
+def _run_ends(classes: Classes, starts: Places, inside: int) -> Places:
+    """Where the characters of the classes `inside` that begin at each start come to an end."""
+    ends = starts.copy()
+    growing = np.arange(starts.size)
+    for _ in range(_LONG_ITEM):
+        growing = growing[(classes[ends[growing]] & inside) > 0]
+        if not growing.size:
+            return ends
+        ends[growing] += 1
+    stops = np.flatnonzero((classes & inside) == 0)
+    ends[growing] = stops[np.searchsorted(stops, ends[growing])]
+    return ends
+
+
 def _count_words(classes: Classes, edges: Places) -> Places:
-    """Tokens between blanks (or edges) that hold a letter or digit, caption by caption."""
+    """Tokens between blanks that hold a letter or digit, caption by caption."""
     is_blank = classes == _BLANK
     begins = ~is_blank
     begins[1:] &= is_blank[:-1]
-    firsts = edges[:-1][edges[:-1] < classes.size]
-    begins[firsts] = ~is_blank[firsts]
     tokens = np.flatnonzero(begins)
     if not tokens.size:
         return np.zeros(len(edges) - 1, dtype=np.int64)
@@ -292,11 +347,7 @@ def _ranges(starts: Places, lengths: Places) -> Places:
     return places
 
 
-def _texts(codes: Codes, lengths: Places) -> pa.Array:
-    """Cut characters laid end to end into texts of the given lengths (large_string)."""
-    data = codes.tobytes().decode("utf-32-le").encode()
-    n_bytes = 1 + (codes > 0x7F) + (codes > 0x7FF) + (codes > 0xFFFF)
-    edges = np.concatenate([[0], np.cumsum(n_bytes)])[np.concatenate([[0], np.cumsum(lengths)])]
-    return pa.LargeStringArray.from_buffers(
-        len(lengths), pa.py_buffer(edges.astype(np.int64)), pa.py_buffer(data)
-    )
+def _texts(data: Bytes, lengths: Places) -> pa.Array:
+    """Cut bytes laid end to end into texts of the given lengths (large_string)."""
+    edges = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return pa.LargeStringArray.from_buffers(len(lengths), pa.py_buffer(edges), pa.py_buffer(data))

@@ -114,7 +114,8 @@ def clean(
         connection.register("raw", table)
         judged = connection.sql(sql, params=parameters).to_arrow_table()
     good = pc.is_null(judged["reason"])
-    typed, n_hidden = _without_hidden_likes(judged.filter(good))
+    all_good = bool(pc.all(good, min_count=0).as_py())
+    typed, n_hidden = _without_hidden_likes(judged if all_good else judged.filter(good))
     counted = {name: pc.sum(typed[name]).as_py() or 0 for name in _FLAGS} | {"hidden": n_hidden}
     notes = tuple(Count(text, counted[name]) for name, text in _NOTES.items() if counted[name])
     fields = [pa.field("row", pa.int64()), *(POSTS.field(name) for name in TYPED)]
@@ -285,7 +286,7 @@ def _judge_sql(
     for name in ("uploaded_at", "downloaded_at"):
         if name in kinds:
             typed[name], no_zone = _time(name, kinds[name])
-            typed[f"{name}_written"] = _text(name)
+            typed[f"{name}_written"] = _text(name) if kinds[name] == "text" else name
             naive.append(f"({no_zone}) AND {name} IS NOT NULL")
             given = "" if name == "uploaded_at" else f" AND {name}_written IS NOT NULL"
         if name == "uploaded_at" and by_code:
@@ -310,14 +311,15 @@ def _judge_sql(
             typed[name] = f"CASE WHEN {least} THEN NULL ELSE {number} END" if least else number
             negative += [least] if least else []
             typed[f"{name}_bad"] = wrong
-            typed[f"{name}_written"] = _text(name)
+            typed[f"{name}_written"] = _text(name) if kinds[name] == "text" else name
             faults.append((f"{name}_bad", f"{name} is not a whole number", f"{name}_written"))
     if "image_count" in kinds:
         number, wrong = _count("image_count", kinds["image_count"])
         beyond = f"coalesce(({number}) NOT BETWEEN 0 AND {MAX_IMAGES}, false)"
         typed["image_count"] = f"CASE WHEN NOT {beyond} THEN {number} END"
         typed["count_bad"] = f"({wrong}) OR {beyond}"
-        typed["count_written"] = _text("image_count")
+        is_text = kinds["image_count"] == "text"
+        typed["count_written"] = _text("image_count") if is_text else "image_count"
         faults.append(("count_bad", "image_count is not a whole number", "count_written"))
     if "media_type" in kinds:
         written = f"lower({_text('media_type')})"
@@ -345,23 +347,24 @@ def _judge_sql(
     final_type = f"coalesce(media_type, {guessed_type})"
     single = f"image_count IS NULL AND {final_type} = 'image'"
     measured = " AND ".join(f"{name} IS NULL" for name in MEASURES)
-    reasons = " ".join(f"WHEN {test} THEN '{reason}'" for test, reason, _ in faults)
-    values = " ".join(f"WHEN {test} THEN {value}" for test, _, value in faults)
+    tests = " ".join(f"WHEN {test} THEN {i}" for i, (test, _, _) in enumerate(faults))
+    reasons = " ".join(f"WHEN {i} THEN '{reason}'" for i, (_, reason, _) in enumerate(faults))
+    values = " ".join(f"WHEN {i} THEN {value}::VARCHAR" for i, (_, _, value) in enumerate(faults))
     # `::BIGINT` settles the type of columns that the export does not have at all.
     stage = ", ".join(f"{sql} AS {name}" for name, sql in typed.items())
     return (
         f"WITH typed AS (SELECT row, {stage}, {_any(negative)} AS negative, {_any(naive)} AS naive "
-        "FROM raw) "
+        f"FROM raw), judged AS (SELECT *, CASE {tests} END AS fault FROM typed) "
         f"SELECT row, {', '.join(shown)}, "
         f"make_timestamptz(coalesce(downloaded_at, {given})) AS downloaded_at, "
         f"{final_type} AS media_type, "
         f"CASE WHEN {single} THEN 1 ELSE image_count END AS image_count, "
-        f"CASE {reasons} END AS reason, left(CASE {values} END, 200) AS value, "
+        f"CASE fault {reasons} END AS reason, left(CASE fault {values} END, 200) AS value, "
         f"naive::INT AS naive, from_code::INT AS from_code, negative::INT AS negative, "
         f"({measured})::INT AS no_measure, "
         f"(downloaded_at IS NULL AND $downloaded_at IS NOT NULL)::INT AS given_download, "
         f"(downloaded_at IS NULL AND $downloaded_at IS NULL)::INT AS no_download, "
-        f"(media_type IS NULL)::INT AS guessed_type, ({single})::INT AS guessed_count FROM typed",
+        f"(media_type IS NULL)::INT AS guessed_type, ({single})::INT AS guessed_count FROM judged",
         {"platform": platform, "downloaded_at": downloaded_at, "now": now},
     )
 

@@ -12,7 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -24,10 +26,17 @@ from i2pa.errors import DataError, UserInputError
 from i2pa.files import whole_file
 from i2pa.posts.clean import Cleaned, Count, clean, on_instagram
 from i2pa.posts.columns import match_columns
-from i2pa.posts.facts import with_facts
+from i2pa.posts.facts import in_parts, with_facts
 from i2pa.posts.readers import open_sources
 from i2pa.posts.readers.source import BROKEN, Raw, Source
 from i2pa.posts.schema import POSTS
+
+# Texts and hashes that are all distinct gain nothing from a dictionary.
+_DISTINCT = {"post_id", "uploaded_at", "caption", "image", "tags_key"}
+_PARQUET: dict[str, Any] = {
+    "compression": "zstd",
+    "use_dictionary": [name for name in POSTS.names if name not in _DISTINCT],
+}
 
 REJECTS = pa.schema([pa.field("file", pa.string()), *BROKEN])
 
@@ -36,17 +45,23 @@ REJECTS = pa.schema([pa.field("file", pa.string()), *BROKEN])
 class PostsRead:
     """Posts read from exports.
 
-    `posts` has the schema POSTS; `rejects` has file, row, reason, value for each row left out;
-    `read` counts both; `reasons` counts rejects and `notes` assumptions, most frequent first;
-    `warnings` say what an export never holds and how to go on.
+    `rejects` has file, row, reason, value for each row left out; `read` counts those and the posts
+    `kept`; `reasons` counts rejects and `notes` assumptions, most frequent first; `warnings` say
+    what an export never holds and how to go on.
     """
 
-    posts: pa.Table
+    where: pa.Table | Path
     rejects: pa.Table
+    kept: int
     read: int
     reasons: tuple[Count, ...]
     notes: tuple[Count, ...]
     warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def posts(self) -> pa.Table:
+        """The posts (schema POSTS), read from the file that they were written to, if any."""
+        return load_posts(self.where) if isinstance(self.where, Path) else self.where
 
     @property
     def rejected_share(self) -> float:
@@ -60,13 +75,15 @@ def read_posts(
     columns: Mapping[str, str] | None = None,
     platform: str | None = None,
     downloaded_at: datetime | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
 ) -> PostsRead:
     """Read exports, files or folders of any of FORMATS, into one table of posts.
 
     `columns` maps our column names to the export's ({"likes": "like_count"}) where the usual
-    aliases fail; `platform` overrules the export; `downloaded_at` fills what it lacks. Raises
-    UserInputError when there is no such file, DataError when a column is missing or no row is
-    sound.
+    aliases fail; `platform` overrules the export; `downloaded_at` fills what it lacks. With
+    `out`, posts go to that file, which appears whole or not at all. Raises UserInputError when
+    there is no such file, DataError when a column is missing or no row is sound.
     """
     files = [Path(paths)] if isinstance(paths, (str, os.PathLike)) else [Path(p) for p in paths]
     if not files:
@@ -109,8 +126,9 @@ def read_posts(
         )
     assumed = sorted(notes.items(), key=lambda note: -note[1])
     return PostsRead(
-        posts=with_facts(unique),
+        where=with_facts(unique) if out is None else _write(unique, Path(out)),
         rejects=rejects,
+        kept=unique.num_rows,
         read=n_read,
         reasons=reasons,
         notes=tuple(Count(what, n) for what, n in assumed),
@@ -161,6 +179,9 @@ def _first_of_each(typed: pa.Table, files: Sequence[str]) -> tuple[pa.Table, pa.
         connection.register(
             "typed", typed.select(["platform", "post_id"]).append_column("i", places)
         )
+        distinct = connection.sql("SELECT count(DISTINCT hash(platform, post_id)) FROM typed")
+        if distinct.fetchall() == [(typed.num_rows,)]:
+            return typed, REJECTS.empty_table()
         later = connection.sql(
             "SELECT unnest(list_sort(list(i))[2:]) AS i FROM typed "
             "GROUP BY platform, post_id HAVING count(*) > 1 ORDER BY i"
@@ -184,7 +205,15 @@ def _most_frequent(reasons: pa.ChunkedArray) -> tuple[Count, ...]:
 def write_posts(posts: pa.Table, path: str | os.PathLike[str]) -> None:
     """Write a posts table as Parquet; the file appears whole or not at all."""
     with whole_file(path) as aside:
-        pq.write_table(posts.cast(POSTS), aside, compression="zstd")
+        pq.write_table(posts.cast(POSTS), aside, **_PARQUET)
+
+
+def _write(typed: pa.Table, path: Path) -> Path:
+    """Write typed posts with their facts, in order, while more are worked out."""
+    with whole_file(path) as aside, pq.ParquetWriter(aside, POSTS, **_PARQUET) as file:
+        for part in in_parts(typed):
+            file.write_table(part)
+    return path
 
 
 def load_posts(path: str | os.PathLike[str], columns: Sequence[str] | None = None) -> pa.Table:
