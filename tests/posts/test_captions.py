@@ -98,3 +98,16 @@ def test_items_are_counted_with_their_repeats() -> None:
 
 def test_very_long_captions_saturate() -> None:
     assert facts(["w " * 40_000])[0][2] == MAX_COUNT
+
+
+def test_long_items_wide_sigils_and_characters_of_every_length() -> None:
+    texts = [
+        "#" + "long" * 50 + " #" + "日" * 90 + "é",
+        "＃wide ＠wide.too ﹟small ﹫small",
+        "a😍#tag😍 𝒜#no 𝒜 #𝒜bc #ßtraße",
+        "#e\u0301te\u0301 #été",
+        "#",
+        "##a #@b @#c @",
+        "x@no.org #a#b @a@b",
+    ]
+    assert facts(texts) == [by_definition(text) for text in texts]

@@ -1,15 +1,18 @@
 """Which rule removed how much, in order, and how to relax it.
 
-Counts only: the rules themselves are applied in `build`.
+Counts only: the rules themselves are applied in `pairing`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from i2pa.errors import DataError
+from i2pa.pairs.groups import key_columns
+from i2pa.pairs.pairing import Counts, Pairing
 
 
 @dataclass(frozen=True)
@@ -49,3 +52,56 @@ def no_pair_error(funnel: Sequence[Step]) -> DataError:
         f"no eligible pair: {blamed.removed:,} of {total:,} {blamed.unit} fail '{blamed.rule}'",
         remedy=f"relax with {blamed.relax}",
     )
+
+
+def funnel_steps(how: Pairing, counts: Counts, total: int) -> list[Step]:
+    """Steps of the funnel: how many posts, then pairs, each rule removes of those left to it."""
+    rules = how.rules
+    steps, left = [], total
+    for rule, removed in zip(how.posts_meet, counts.removed.tolist(), strict=True):
+        steps.append(Step(rule.name, "posts", left, removed, rule.relax))
+        left -= removed
+    if rules.one_image_one_pair:
+        name, relax = "a picture of its own", "--without one-image-one-pair"
+        steps.append(Step(name, "posts", left, counts.twice, relax))
+    n = counts.eligible
+    named = [("all pairs of these posts", "", n * (n - 1) // 2)]
+    inside = counts.inside.tolist()
+    if rules.same_user:
+        named.append(("the same user", "--without same-user", inside[0]))
+    names = {"tags_key": "hashtags", "mentions_key": "mentions"}
+    for key, count in zip(key_columns(rules), inside[1:], strict=True):
+        named.append((f"the same {names[key]}", f"--without {names[key]}", count))
+    named += _pair_counts(how, counts)
+    for (_, _, before), (name, relax, after) in pairwise(named):
+        steps.append(Step(name, "pairs", before, before - after, relax))
+    return steps
+
+
+def _pair_counts(how: Pairing, counts: Counts) -> list[tuple[str, str, int]]:
+    """Name, option and pairs left of each step after the groups."""
+    rules = how.rules
+    left = []
+    if rules.dates_closer_than is not None:
+        name = f"UTC dates less than {rules.dates_closer_than} days apart"
+        left.append((name, "--days N", counts.later))
+    elif rules.window_hours is not None:
+        name = f"at most {rules.window_hours:g} hours apart"
+        left.append((name, "--window-hours N", counts.later))
+    name = f"looked at ({how.candidates} later posts each)"
+    left.append((name, "--candidates N", counts.looked_at))
+    if rules.hashtag_tolerance is not None:
+        name = f"numbers of hashtags at most {rules.hashtag_tolerance} apart"
+        left.append((name, "--hashtag-tolerance N", counts.alike))
+    if rules.confidence is not None:
+        name = f"P(Q_A >= Q_B) at least {rules.confidence:g}"
+        left.append((name, "--confidence T or --sigma S", counts.discriminable))
+    else:
+        left.append((f"different {rules.measure}", "another --measure", counts.discriminable))
+    if rules.one_image_one_pair:
+        name, relax = "one image, one pair", "--without one-image-one-pair"
+        left.append((name, relax, counts.matched))
+    if rules.max_pairs_per_user is not None:
+        name = f"at most {rules.max_pairs_per_user} pairs a user"
+        left.append((name, "--max-pairs-per-user N", counts.kept))
+    return left

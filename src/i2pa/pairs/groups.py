@@ -1,19 +1,16 @@
-"""From a block of posts to those that may pair, as plain arrays in their groups.
+"""Posts that may pair, in their groups, as plain arrays.
 
-A group is a user's posts with the same hashtags and mentions (where the rules ask for those). Also
-here: each post's seeded hash, from which every random choice is made.
+A group is a user's posts with the same hashtags and mentions (where the rules ask for those).
+Which of them pair is `candidates`' business.
 """
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
-import pyarrow as pa
 
 from i2pa.pairs.candidates import Eligible, Floats, Hashes, Ints
 from i2pa.pairs.eligible import COUNTS_OF, DAY, Numbers
-from i2pa.pairs.match import mix
+from i2pa.pairs.hashes import mix, post_hashes
 from i2pa.pairs.rules import PairRules
 
 
@@ -64,7 +61,7 @@ def eligible_posts(
             tags=known["tags"][at].astype(np.int64)
             if rules.hashtag_tolerance is not None
             else None,
-            hash=_seeded(users, known["uploaded_at"][rows], seed)[order],
+            hash=post_hashes(users, known["uploaded_at"][rows], seed)[order],
         ),
         order,
         counts,
@@ -114,32 +111,3 @@ def _log_measure(known: Numbers, rows: Ints, rules: PairRules) -> tuple[Floats, 
     # The variance of ln(n) of a count n is about 1/n.
     noise = [1 / count for count in counts]
     return s, np.sum(noise, axis=0) if rules.count_noise else None
-
-
-def user_hashes(table: pa.Table, rows: Ints) -> Hashes:
-    """BLAKE2b of platform and user of each row, 64 bits."""
-    parts = []
-    for name in ("platform", "user_id"):
-        column = table[name].combine_chunks()
-        of_each = [
-            int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
-            for text in column.dictionary.to_pylist()
-        ]
-        parts.append(np.array(of_each, np.uint64)[column.indices.to_numpy()[rows]])
-    return mix(parts[0] + mix(parts[1]))
-
-
-def _seeded(users: Hashes, time: Ints, seed: int) -> Hashes:
-    """A uniform number of each post: from the seed, its user, its time, its place among equals.
-
-    Posts come by user and time, then id, so that those of one user at one time are neighbours.
-    """
-    digest = hashlib.blake2b(str(seed).encode(), digest_size=8).digest()
-    again = np.zeros(time.size, dtype=bool)
-    again[1:] = (time[1:] == time[:-1]) & (users[1:] == users[:-1])
-    place = np.zeros(time.size, dtype=np.int64)
-    if again.any():
-        index = np.arange(time.size)
-        place = index - np.maximum.accumulate(np.where(again, 0, index))
-    start = mix(users ^ np.uint64(int.from_bytes(digest, "little")))
-    return mix(start + mix(time.astype(np.uint64)) + mix(place.astype(np.uint64)))

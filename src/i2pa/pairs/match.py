@@ -13,7 +13,8 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from i2pa.pairs.candidates import Edges, Eligible, Floats, Hashes, Ints, Looks, edges
+from i2pa.pairs.candidates import Edges, Eligible, Floats, Ints, Looks, edges
+from i2pa.pairs.hashes import pair_hash
 from i2pa.pairs.rules import PairRules
 
 Matching = Literal["random", "most-certain", "closest-in-time", "maximum"]
@@ -115,18 +116,6 @@ def keep_per_user(winner: Ints, loser: Ints, posts: Eligible, at_most: int) -> I
     run = user[order]
     place = np.arange(run.size) - np.searchsorted(run, run)
     return np.sort(order[place < at_most])
-
-
-def pair_hash(one: Hashes, other: Hashes) -> Hashes:
-    """A seeded number of each pair, from its posts' hashes, whatever the order of rows."""
-    return mix(one ^ mix(other))
-
-
-def mix(x: Hashes) -> Hashes:
-    """The finaliser of splitmix64: near numbers become far ones, none are lost."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
 
 
 def greedy(left: Ints, right: Ints, n: int) -> Ints:

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from i2pa.pairs.blocks import Block
 from i2pa.pairs.candidates import HOUR, Eligible, Hashes, Ints, Looks, window_ends
 from i2pa.pairs.eligible import PostRule, meeting, numbers
-from i2pa.pairs.groups import eligible_posts, group_columns, key_columns, user_hashes
+from i2pa.pairs.groups import eligible_posts, group_columns, key_columns
+from i2pa.pairs.hashes import user_hashes
 from i2pa.pairs.match import Matching, exactly_matched, keep_per_user, match_all
 from i2pa.pairs.rounds import match_in_rounds
 from i2pa.pairs.rules import PairRules, probability_discriminable

@@ -21,11 +21,13 @@ from i2pa.pairs.candidates import (
     discriminable,
     first_looks,
 )
-from i2pa.pairs.match import Matched, pair_hash
+from i2pa.pairs.hashes import pair_hash
+from i2pa.pairs.match import Matched
 from i2pa.pairs.rules import PairRules
 
 # An edge's priority is its hash with its place in the low bits, so that no two are equal.
 _PLACE_BITS = 24
+_PLACE_LIMIT = 1 << _PLACE_BITS
 _LAST = np.iinfo(np.uint64).max
 
 
@@ -105,7 +107,7 @@ def _settle(
 def _priorities(left: Ints, right: Ints, hashes: Hashes) -> Hashes:
     place = np.arange(left.size, dtype=np.uint64)
     random = pair_hash(hashes[left], hashes[right]) >> np.uint64(_PLACE_BITS)
-    if left.size >> _PLACE_BITS:
+    if left.size > _PLACE_LIMIT:
         priority = np.empty_like(place)
         priority[np.argsort(random, kind="stable")] = place
         return priority

@@ -129,6 +129,9 @@ def read_pairs(path: str | os.PathLike[str]) -> pa.Table:
         )
     try:
         table = pq.read_table(file, columns=PAIRS.names)
-        return table.cast(PAIRS.with_metadata(table.schema.metadata))
+        # What was known only after the pairs is said in the file, not in its schema.
+        said = (table.schema.metadata or {}) | (pq.read_metadata(file).metadata or {})
+        said = {key: said[key] for key in sorted(said) if key != b"ARROW:schema"}
+        return table.cast(PAIRS.with_metadata(said))
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"damaged ({error})", where=str(file), remedy=remedy) from error
