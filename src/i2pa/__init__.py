@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from i2pa.errors import DataError, I2paError, ImageError, ModelError, UserInputError
 
 if TYPE_CHECKING:
+    from i2pa.audit import audit_pairs
     from i2pa.pairs import PairRules, build_pairs
     from i2pa.posts import read_posts
     from i2pa.scoring import Scorer, load_model
@@ -26,6 +27,7 @@ __all__ = [
     "PairRules",
     "Scorer",
     "UserInputError",
+    "audit_pairs",
     "build_pairs",
     "load_model",
     "read_posts",
@@ -35,6 +37,7 @@ __all__ = [
 _ROOMS = {
     "PairRules": "i2pa.pairs",
     "Scorer": "i2pa.scoring",
+    "audit_pairs": "i2pa.audit",
     "build_pairs": "i2pa.pairs",
     "load_model": "i2pa.scoring",
     "read_posts": "i2pa.posts",

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from i2pa.errors import UserInputError
+from i2pa.posts.database import database
 
 AT_ONCE = 1 << 18
 """Posts of a block, unless one user has more."""
@@ -195,11 +196,10 @@ def in_order(
     """A Parquet file in `folder` of these columns, sorted by `by`, then time, user and id."""
     sorted_posts = Path(folder) / "posts.parquet"
     keys = ", ".join(dict.fromkeys([*by, *_ORDER]))
-    with duckdb.connect() as connection:
+    with database() as connection:
         # What DuckDB counts is not all that it takes.
         connection.execute(f"SET memory_limit = '{memory.bytes * 3 // 4000}KB'")
         connection.execute("SET temp_directory = $folder", {"folder": str(folder)})
-        connection.execute("SET TimeZone = 'UTC'")
         if threads is not None:
             connection.execute("SET threads = $n", {"n": threads})
         if isinstance(posts, pa.Table):

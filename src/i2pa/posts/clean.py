@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from i2pa.posts import shortcode
+from i2pa.posts.database import database
 from i2pa.posts.facts import DERIVED
 from i2pa.posts.readers.source import BROKEN, Raw
 from i2pa.posts.schema import MEASURES, POSTS
@@ -108,9 +108,7 @@ def clean(
         table = table.append_column("code_time", _code_times(table, kinds, instagram))
         kinds["code_time"] = "time"
     sql, parameters = _judge_sql(kinds, platform, downloaded_at, now or datetime.now(UTC))
-    with duckdb.connect() as connection:
-        # Only now does a naive time mean UTC, whatever this machine's zone is.
-        connection.execute("SET TimeZone = 'UTC'")
+    with database() as connection:
         connection.register("raw", table)
         judged = connection.sql(sql, params=parameters).to_arrow_table()
     good = pc.is_null(judged["reason"])

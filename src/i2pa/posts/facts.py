@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from i2pa.posts.captions import caption_columns
+from i2pa.posts.database import database
 from i2pa.posts.schema import POSTS
 
 DERIVED = (
@@ -117,7 +117,7 @@ def _by_two(first: Ints, second: Ints) -> Ints:
 
 def _shared(images: pa.ChunkedArray) -> pa.Array:
     """Whether another post names the same picture."""
-    with duckdb.connect() as connection:
+    with database() as connection:
         connection.register("posts", pa.table([images], names=["image"]))
         counted = connection.execute(
             "SELECT count(DISTINCT hash(image)) FILTER (image IS NOT NULL) FROM posts"

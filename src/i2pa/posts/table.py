@@ -26,6 +26,7 @@ from i2pa.errors import DataError, UserInputError
 from i2pa.files import whole_file
 from i2pa.posts.clean import Cleaned, Count, clean, on_instagram
 from i2pa.posts.columns import match_columns
+from i2pa.posts.database import database
 from i2pa.posts.facts import in_parts, with_facts
 from i2pa.posts.readers import open_sources
 from i2pa.posts.readers.source import BROKEN, Raw, Source
@@ -174,7 +175,7 @@ def _read_one(
 
 def _first_of_each(typed: pa.Table, files: Sequence[str]) -> tuple[pa.Table, pa.Table]:
     """Keep the first row of each (platform, post_id); the later ones are rejects."""
-    with duckdb.connect() as connection:
+    with database() as connection:
         places = pa.array(np.arange(typed.num_rows))
         connection.register(
             "typed", typed.select(["platform", "post_id"]).append_column("i", places)

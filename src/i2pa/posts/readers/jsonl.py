@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from i2pa.errors import DataError
+from i2pa.posts.database import database
 from i2pa.posts.readers.source import BROKEN, Raw, Source, as_text
 from i2pa.posts.readers.streams import line_batches
 
@@ -27,7 +27,7 @@ def open_json_lines(path: Path) -> Source:
     kept: list[tuple[pa.Table, pa.Table]] = []
     size = 0
     for good, broken in sound_lines(path):
-        with duckdb.connect() as connection:
+        with database() as connection:
             connection.register("good", good)
             found = connection.execute(
                 "SELECT name, min(row) FROM (SELECT unnest(json_keys(line)) AS name, row FROM good)"
@@ -59,7 +59,7 @@ def open_json_lines(path: Path) -> Source:
 
 
 def _values(good: pa.Table, paths: Sequence[str], names: Sequence[str]) -> pa.Table:
-    with duckdb.connect() as connection:
+    with database() as connection:
         connection.register("good", good)
         query = "SELECT row, json_extract_string(line, $paths) AS found FROM good"
         values = connection.sql(query, params={"paths": list(paths)}).to_arrow_table()
@@ -77,7 +77,7 @@ def sound_lines(path: Path) -> Iterator[tuple[pa.Table, pa.Table]]:
     for lines, rows, broken in line_batches(path):
         text = as_text(pa.table({"line": lines}), rows, broken)
         table = text.columns.append_column("row", text.rows)
-        with duckdb.connect() as connection:
+        with database() as connection:
             connection.register("lines", table)
             # What is JSON and opens with a brace is an object: one parse, not two.
             sound = (

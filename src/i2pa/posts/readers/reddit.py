@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from i2pa.errors import DataError
+from i2pa.posts.database import database
 from i2pa.posts.readers.jsonl import sound_lines
 from i2pa.posts.readers.source import BROKEN, Raw, Source
 
@@ -99,7 +99,7 @@ def _submissions(good: pa.Table) -> pa.Table:
         "media_type, CASE WHEN media_type = 'carousel' THEN pictures END AS image_count, "
         f"url AS image, {_FAULT} AS reason, left(coalesce(url, post_id), 200) AS value FROM kinds"
     )
-    with duckdb.connect() as connection:
+    with database() as connection:
         connection.register("good", good)
         paths = list(_FIELDS.values())
         return connection.sql(query, params={"paths": paths}).to_arrow_table()
