@@ -126,3 +126,39 @@ def test_windows_end_where_a_post_is_too_far(
     for i, last in enumerate(end):
         near = [j for j in range(i + 1, last) if date[j] - date[i] < width]
         assert found[i] == i + 1 + len(near)
+
+
+def test_other_tools_types_change_no_pair(posts: pa.Table, tmp_path: Path) -> None:
+    changed = {
+        "user_id": posts["user_id"].cast(pa.large_string()),
+        "platform": posts["platform"].dictionary_encode(),
+        "likes": posts["likes"].cast(pa.int32()),
+        "caption_words": posts["caption_words"].cast(pa.int64()),
+        "uploaded_at": posts["uploaded_at"].cast(pa.timestamp("ns", tz="UTC")),
+    }
+    other = posts
+    for name, column in changed.items():
+        other = other.set_column(other.column_names.index(name), name, column)
+    other = other.select(sorted(other.column_names)).append_column("more", posts["likes"])
+    pq.write_table(other, tmp_path / "other.parquet")
+    whole = build_pairs(posts)
+    assert_same(whole, build_pairs(other))
+    assert_same(whole, build_pairs(tmp_path / "other.parquet"))
+
+
+def test_what_is_no_table_of_posts_is_one_line(posts: pa.Table, tmp_path: Path) -> None:
+    place = posts.column_names.index("uploaded_at")
+    words = posts.set_column(place, "uploaded_at", pa.array(["soon"] * N))
+    with pytest.raises(DataError, match="column uploaded_at holds string, not timestamp"):
+        build_pairs(words)
+    nobody = posts.set_column(1, "user_id", pa.array(["u0", None] * (N // 2)))
+    with pytest.raises(DataError, match="a post has no user_id"):
+        build_pairs(nobody)
+    path = tmp_path / "posts.parquet"
+    write_posts(posts, path)
+    whole = path.read_bytes()
+    half = len(whole) // 2
+    path.write_bytes(whole[:4] + bytes(half) + whole[4 + half :])
+    with pytest.raises(DataError, match="damaged"):
+        build_pairs(path, out=tmp_path / "pairs.parquet")
+    assert [file.name for file in tmp_path.iterdir()] == ["posts.parquet"]

@@ -21,8 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from i2pa.errors import UserInputError
+from i2pa.errors import DataError, UserInputError
 from i2pa.posts.database import database
+from i2pa.posts.schema import POSTS
+from i2pa.posts.table import damaged
 
 AT_ONCE = 1 << 18
 """Posts of a block, unless one user has more."""
@@ -32,6 +34,8 @@ BYTES_A_POST = 500
 
 Posts: TypeAlias = pa.Table | Path
 _REPEATING = ("platform", "user_id", "media_type")
+_NEVER_NULL = ("platform", "user_id", "post_id", "uploaded_at")
+_REMEDY = "make them with i2pa posts"
 _ORDER = ("uploaded_at", "user_id", "post_id")
 _UNITS = {"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12} | {
     f"{unit}ib": 1024.0**power for power, unit in enumerate("kmgt", start=1)
@@ -139,21 +143,41 @@ def _batches(posts: Posts, columns: Sequence[str]) -> Iterator[pa.Table]:
     if isinstance(posts, pa.Table):
         chosen = posts.select(list(columns))
         for start in range(0, chosen.num_rows, AT_ONCE):
-            part = chosen.slice(start, AT_ONCE)
-            for name in _REPEATING:
-                if name in columns and not pa.types.is_dictionary(part.schema.field(name).type):
-                    place = part.schema.get_field_index(name)
-                    part = part.set_column(place, name, part[name].dictionary_encode())
-            yield part.unify_dictionaries().combine_chunks()
+            yield _typed(chosen.slice(start, AT_ONCE), "the posts")
         return
     repeating = [name for name in _REPEATING if name in columns]
-    with pq.ParquetFile(posts, read_dictionary=repeating) as file:
-        # A reader of several row groups holds on to each one's pages to its end.
-        for group in range(file.num_row_groups):
-            for batch in file.iter_batches(
-                AT_ONCE, row_groups=[group], columns=list(columns), use_threads=False
-            ):
-                yield pa.Table.from_batches([batch])
+    try:
+        with pq.ParquetFile(posts, read_dictionary=repeating) as file:
+            # A reader of several row groups holds on to each one's pages to its end.
+            for group in range(file.num_row_groups):
+                for batch in file.iter_batches(
+                    AT_ONCE, row_groups=[group], columns=list(columns), use_threads=False
+                ):
+                    yield _typed(pa.Table.from_batches([batch]), str(posts))
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(posts, error) from error
+
+
+def _typed(part: pa.Table, where: str) -> pa.Table:
+    """Columns as POSTS has them, whatever another tool made of them; text that repeats encoded."""
+    columns = []
+    for name, column in zip(part.column_names, part.columns, strict=True):
+        wanted = POSTS.field(name).type
+        if name in _NEVER_NULL and column.null_count:
+            raise DataError(f"a post has no {name}", where=where, remedy=_REMEDY)
+        if name in _REPEATING:
+            wanted = pa.dictionary(pa.int32(), wanted)
+            if not pa.types.is_dictionary(column.type):
+                column = column.cast(pa.string()).dictionary_encode()
+        try:
+            columns.append(column if column.type == wanted else column.cast(wanted))
+        except pa.ArrowException as error:
+            raise DataError(
+                f"column {name} holds {column.type}, not {POSTS.field(name).type}",
+                where=where,
+                remedy=_REMEDY,
+            ) from error
+    return pa.table(columns, names=part.column_names).unify_dictionaries().combine_chunks()
 
 
 def _changes(table: pa.Table, by: Sequence[str]) -> npt.NDArray[np.bool_]:
@@ -213,4 +237,16 @@ def in_order(
             )
         except duckdb.OutOfMemoryException as error:
             raise memory.too_little("to sort them") from error
+        except duckdb.IOException as error:
+            if "No space left" in str(error):
+                raise UserInputError(
+                    "no room on the disk to sort these posts",
+                    where=str(folder),
+                    remedy="set TMPDIR to a larger disk, or sort them: i2pa posts",
+                ) from error
+            raise
+        except duckdb.Error as error:
+            where = "the posts" if isinstance(posts, pa.Table) else str(posts)
+            what = f"cannot be read ({str(error).splitlines()[0]})"
+            raise DataError(what, where=where, remedy=_REMEDY) from error
     return sorted_posts

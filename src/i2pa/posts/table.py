@@ -223,8 +223,10 @@ def load_posts(path: str | os.PathLike[str], columns: Sequence[str] | None = Non
     Raises UserInputError when there is no such file, DataError when it is not a posts table.
     """
     file = check_posts_file(path)
-    with _damaged(file):
+    try:
         return pq.read_table(file, columns=list(columns) if columns else None)
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(file, error) from error
 
 
 def check_posts_file(path: str | os.PathLike[str]) -> Path:
@@ -248,12 +250,9 @@ def check_posts_file(path: str | os.PathLike[str]) -> Path:
     return file
 
 
-@contextmanager
-def _damaged(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"damaged ({error})", where=str(file), remedy=_remake(file)) from error
+def damaged(file: Path, error: Exception) -> DataError:
+    """What to say of a posts.parquet that cannot be read to its end."""
+    return DataError(f"damaged ({error})", where=str(file), remedy=_remake(file))
 
 
 def _remake(file: Path) -> str:
