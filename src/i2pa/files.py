@@ -41,6 +41,15 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
+def check_not_input(path: str | os.PathLike[str], *inputs: str | os.PathLike[str]) -> None:
+    """Raise UserInputError where a file to write is one that is to be read."""
+    out = Path(path)
+    if any(out.exists() and Path(given).exists() and out.samefile(given) for given in inputs):
+        raise UserInputError(
+            "is the input itself", where=str(path), remedy="name another file to write"
+        )
+
+
 def _unwritable(path: Path, error: OSError) -> UserInputError:
     return UserInputError(
         f"cannot be written ({error.strerror or error})",

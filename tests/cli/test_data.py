@@ -148,6 +148,13 @@ def test_levels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["posts", "export.csv", "-o", "x", "--map", "likes"], 2, "lacks '='"),
         (["posts", "export.csv", "-o", "x", "--downloaded-at", "May"], 2, "no date or time"),
         (["pairs", "export.csv", "-o", "x"], 1, "i2pa posts export.csv -o posts.parquet"),
+        (
+            ["pairs", "posts.parquet", "-o", "x", "--days", "5", "--window-hours", "3"],
+            2,
+            "together",
+        ),
+        (["pairs", "posts.parquet", "-o", "x", "--name", "mine"], 2, "--name without --levels"),
+        (["split", "x", "-o", "y", "--counts", "1,1,1", "--fractions", "1,0,0"], 2, "together"),
         (["pairs", "none.parquet", "-o", "x"], 2, "no such file"),
         (["pairs", "posts.parquet", "-o", "x", "--rules", "mine"], 2, "paper, same-user-wide"),
         (["pairs", "posts.parquet", "-o", "x", "--without", "luck"], 2, "no such rule"),

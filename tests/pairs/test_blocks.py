@@ -61,13 +61,38 @@ def test_blocks_files_order_and_threads_change_no_pair(
     mixed = posts.take(random.Random(1).sample(range(N), N))
     pq.write_table(mixed, tmp_path / "mixed.parquet", row_group_size=50)
     monkeypatch.setattr("i2pa.pairs.blocks.AT_ONCE", 30)
+    monkeypatch.setattr("i2pa.pairs.schema._ROW_GROUP", 20)
+    files = set()
     for source in (posts, mixed, tmp_path / "posts.parquet", tmp_path / "mixed.parquet"):
         out = tmp_path / "pairs.parquet"
         assert_same(whole, build_pairs(source, rules, threads=3))
         written = build_pairs(source, rules, out=out, memory_limit="100MB")
         assert written.where == out
         assert_same(whole, written)
+        files.add(out.read_bytes())
+        assert pq.read_schema(out).metadata[b"i2pa.seed"] == b"0"
         assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
+
+    assert len(files) == 1
+
+
+def test_posts_that_are_twice_in_the_table_are_refused(posts: pa.Table) -> None:
+    for twice in (pa.concat_tables([posts, posts]), posts.take([0, *range(N)])):
+        for rules in (PAPER, replace(PAPER, same_user=False)):
+            with pytest.raises(DataError, match="is twice in the table"):
+                build_pairs(twice, rules)
+
+
+def test_the_posts_are_never_written_over(posts: pa.Table, tmp_path: Path) -> None:
+    path = tmp_path / "posts.parquet"
+    write_posts(posts, path)
+    before = path.read_bytes()
+    with pytest.raises(UserInputError, match="is the input itself"):
+        build_pairs(path, out=path)
+    assert path.read_bytes() == before
+    for wrong in ({"candidates": 0}, {"threads": 0}):
+        with pytest.raises(UserInputError, match="must be 1 or more"):
+            build_pairs(path, **wrong)  # type: ignore[arg-type]
 
 
 def test_a_post_of_other_content_changes_the_hash(posts: pa.Table) -> None:

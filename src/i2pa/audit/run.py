@@ -18,6 +18,8 @@ from i2pa.audit.pairlist import PairList, read_pair_list, shape
 from i2pa.audit.pictures import Pictures, Unreadable, read_pictures
 from i2pa.audit.rules import Shards
 from i2pa.audit.verdict import Overall, overall
+from i2pa.posts.schema import POSTS
+from i2pa.posts.table import as_posts
 
 NO_USERS = (
     "there are no user ids: cross-fitting and intervals go by pair, as if pairs were independent; "
@@ -88,6 +90,8 @@ def audit_pairs(
         source = Path(pairs).name
         pairs, notes = read_pair_list(pairs)
     listed = shape(pairs)
+    if posts is not None:
+        posts = as_posts(posts.select(POSTS.names), "the posts")
     pictures = _pictures(listed, images, progress) if images else None
     resampled, lacking = _users_known(listed)
     times = _time_checks(listed, draws, seed)

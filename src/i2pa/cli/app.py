@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -109,4 +111,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=UNPRINTABLE)
+    # A scheduler's polite end cleans up as Ctrl-C does.
+    with contextlib.suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     app(args=list(argv) if argv is not None else None, prog_name="i2pa")

@@ -54,7 +54,7 @@ def audit(
     _check_options(balance, out)
     for path in (out, html):
         if path is not None:
-            check_output(path, source)
+            check_output(path, source, *([posts] if posts is not None else []))
     from i2pa.audit import audit_pairs, balance_time, read_pair_list
     from i2pa.audit.report import as_record, write_html
     from i2pa.pairs import write_pairs

@@ -18,7 +18,7 @@ import typer
 from i2pa.cli import output
 from i2pa.cli.app import app
 from i2pa.errors import MissingExtraError, UserInputError
-from i2pa.files import whole_file
+from i2pa.files import check_not_input, whole_file
 
 if TYPE_CHECKING:
     from i2pa.posts import PostsRead
@@ -69,7 +69,9 @@ def posts(
     need_data("i2pa posts")
     from i2pa.posts import read_posts
 
-    check_output(out, *inputs)
+    rejects = out.with_name(out.name + ".rejects.csv")
+    for written in (out, rejects):
+        check_output(written, *inputs)
     read = read_posts(
         cast("list[str | os.PathLike[str]]", inputs),
         file_format,
@@ -78,7 +80,6 @@ def posts(
         parse_time(downloaded_at),
         out=out,
     )
-    rejects = out.with_name(out.name + ".rejects.csv")
     _write_rejects(read, rejects)
     if read.rejected_share > LOUD_SHARE:
         worst = read.reasons[0]
@@ -116,10 +117,7 @@ def check_output(out: Path, *inputs: Path) -> None:
     """Refuse an impossible output before the work, not after it."""
     if out.is_dir():
         raise UserInputError("is a folder", where=str(out), remedy="name a file to write")
-    if any(out.exists() and path.exists() and out.samefile(path) for path in inputs):
-        raise UserInputError(
-            "is the input itself", where=str(out), remedy="name another file to write"
-        )
+    check_not_input(out, *inputs)
 
 
 def _parse_map(items: Sequence[str]) -> dict[str, str]:

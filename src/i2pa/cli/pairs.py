@@ -36,6 +36,7 @@ OFF: dict[str, dict[str, Any]] = {
     "one-image-one-pair": {"one_image_one_pair": False},
 }
 
+NAME = "levels"
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 
 
@@ -93,14 +94,16 @@ def pairs(
         bool,
         typer.Option("--assume-settled", help="Posts of unknown download time are old enough."),
     ] = False,
-    memory_limit: Annotated[str, typer.Option(help="For DuckDB, which spills to disk.")] = "4GB",
+    memory_limit: Annotated[
+        str, typer.Option(help="For posts at work; sorting goes to disk.")
+    ] = "4GB",
     threads: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Default: every core.")
     ] = None,
     levels: Annotated[
         bool, typer.Option("--levels", help="POSTS is a CSV with the columns image and level.")
     ] = False,
-    name: Annotated[str, typer.Option(help="With --levels: what to call the set.")] = "levels",
+    name: Annotated[str, typer.Option(help="With --levels: what to call the set.")] = NAME,
     stats: Annotated[
         bool,
         typer.Option(
@@ -127,6 +130,7 @@ def pairs(
         else:
             print(f"{out}: {graded.num_rows:,} pairs across levels")
         return
+    _check_together(days, window_hours, hashtag_tolerance, matching, without or [], name, levels)
     numbers = {
         "sigma": sigma,
         "confidence": confidence,
@@ -170,7 +174,9 @@ def split(
     by: Annotated[
         str, typer.Option(help="user; pair (as the paper does); time (each part after the last).")
     ] = "user",
-    fractions: Annotated[str, typer.Option(help="Of pairs, to train, val and test.")] = ".8,.1,.1",
+    fractions: Annotated[
+        str | None, typer.Option(help="Of pairs, to train, val and test (default: .8,.1,.1).")
+    ] = None,
     counts: Annotated[
         str | None,
         typer.Option(help="Pairs of train, val and test instead, as rest,50000,50000."),
@@ -186,11 +192,41 @@ def split(
     from i2pa.pairs import read_pairs, split_pairs, write_pairs
 
     check_output(out, source)
-    shares = _three("--fractions", fractions, ".8,.1,.1", float)
+    if fractions is not None and counts is not None:
+        raise UserInputError("--fractions and --counts do not go together", remedy="give one")
+    shares = _three("--fractions", fractions or ".8,.1,.1", ".8,.1,.1", float)
     wanted = None if counts is None else _three("--counts", counts, "rest,50000,50000", _count)
     done = split_pairs(read_pairs(source), cast("Any", by), shares, seed, counts=wanted)
     write_pairs(done.pairs, out)
     _show_split(done, out, as_json)
+
+
+def _check_together(
+    days: int | None,
+    window_hours: float | None,
+    hashtag_tolerance: int | None,
+    matching: str,
+    without: Sequence[str],
+    name: str,
+    levels: bool,
+) -> None:
+    """Refuse options of which one would silently win."""
+    window = days is not None or window_hours is not None
+    for clash, what in (
+        (days is not None and window_hours is not None, "--days and --window-hours"),
+        (window and "dates" in without, "a window and --without dates"),
+        (
+            hashtag_tolerance is not None and "hashtags" in without,
+            "--hashtag-tolerance and --without hashtags",
+        ),
+        (
+            matching != "random" and "one-image-one-pair" in without,
+            "--matching and --without one-image-one-pair",
+        ),
+        (name != NAME and not levels, "--name without --levels"),
+    ):
+        if clash:
+            raise UserInputError(f"{what} do not go together", remedy="leave one out")
 
 
 def _three(option: str, text: str, example: str, parse: Callable[[str], Number]) -> list[Number]:

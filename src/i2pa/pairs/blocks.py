@@ -23,8 +23,7 @@ import pyarrow.parquet as pq
 
 from i2pa.errors import DataError, UserInputError
 from i2pa.posts.database import database
-from i2pa.posts.schema import POSTS
-from i2pa.posts.table import damaged
+from i2pa.posts.table import as_posts, damaged
 
 AT_ONCE = 1 << 18
 """Posts of a block, unless one user has more."""
@@ -32,10 +31,14 @@ AT_ONCE = 1 << 18
 BYTES_A_POST = 500
 """Memory that a post takes while its block is worked on, measured and rounded up."""
 
+_BLOCKS_AT_ONCE = 8
+
 Posts: TypeAlias = pa.Table | Path
 _REPEATING = ("platform", "user_id", "media_type")
 _NEVER_NULL = ("platform", "user_id", "post_id", "uploaded_at")
 _REMEDY = "make them with i2pa posts"
+_SAME = ["user_id", "post_id"]
+_ENCODED = pa.dictionary(pa.int32(), pa.string())
 _ORDER = ("uploaded_at", "user_id", "post_id")
 _UNITS = {"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12} | {
     f"{unit}ib": 1024.0**power for power, unit in enumerate("kmgt", start=1)
@@ -104,12 +107,14 @@ def cuts(posts: Posts, columns: Sequence[str], by: Sequence[str], memory: Memory
     """
     held: list[pa.Table] = []
     first = n_held = 0
-    for batch in _batches(posts, columns):
+    # A few blocks are worked on at once.
+    at_once = max(1, min(AT_ONCE, memory.bytes // BYTES_A_POST // _BLOCKS_AT_ONCE))
+    for batch in _batches(posts, columns, at_once):
         changes = np.flatnonzero(_changes(batch, by))
         cut = int(changes[-1]) if changes.size else 0
         whole = n_held + (cut or batch.num_rows)
         if whole * BYTES_A_POST > memory.bytes:
-            raise memory.too_little(f"{whole:,} posts at once")
+            raise memory.too_little(f"a user has {whole:,} posts or more")
         if not cut:
             held.append(batch)
             n_held = whole
@@ -135,15 +140,16 @@ def join(cut: Cut, *, trusted: bool) -> Block:
     platform, user = (c.cast(pa.string()).combine_chunks() for c in users.columns)
     if not trusted:
         _check_order(table, run, platform, user)
+    _check_distinct(table, run)
     first, last = ((platform[i].as_py(), user[i].as_py()) for i in (0, -1))
     return Block(table, run, cut.first, (first, last))
 
 
-def _batches(posts: Posts, columns: Sequence[str]) -> Iterator[pa.Table]:
+def _batches(posts: Posts, columns: Sequence[str], at_once: int) -> Iterator[pa.Table]:
     if isinstance(posts, pa.Table):
         chosen = posts.select(list(columns))
-        for start in range(0, chosen.num_rows, AT_ONCE):
-            yield _typed(chosen.slice(start, AT_ONCE), "the posts")
+        for start in range(0, chosen.num_rows, at_once):
+            yield _typed(chosen.slice(start, at_once), "the posts")
         return
     repeating = [name for name in _REPEATING if name in columns]
     try:
@@ -151,7 +157,7 @@ def _batches(posts: Posts, columns: Sequence[str]) -> Iterator[pa.Table]:
             # A reader of several row groups holds on to each one's pages to its end.
             for group in range(file.num_row_groups):
                 for batch in file.iter_batches(
-                    AT_ONCE, row_groups=[group], columns=list(columns), use_threads=False
+                    at_once, row_groups=[group], columns=list(columns), use_threads=False
                 ):
                     yield _typed(pa.Table.from_batches([batch]), str(posts))
     except (pa.ArrowException, OSError) as error:
@@ -162,21 +168,14 @@ def _typed(part: pa.Table, where: str) -> pa.Table:
     """Columns as POSTS has them, whatever another tool made of them; text that repeats encoded."""
     columns = []
     for name, column in zip(part.column_names, part.columns, strict=True):
-        wanted = POSTS.field(name).type
         if name in _NEVER_NULL and column.null_count:
             raise DataError(f"a post has no {name}", where=where, remedy=_REMEDY)
-        if name in _REPEATING:
-            wanted = pa.dictionary(pa.int32(), wanted)
-            if not pa.types.is_dictionary(column.type):
-                column = column.cast(pa.string()).dictionary_encode()
-        try:
-            columns.append(column if column.type == wanted else column.cast(wanted))
-        except pa.ArrowException as error:
-            raise DataError(
-                f"column {name} holds {column.type}, not {POSTS.field(name).type}",
-                where=where,
-                remedy=_REMEDY,
-            ) from error
+        if name not in _REPEATING:
+            column = as_posts(pa.table([column], names=[name]), where)[name]
+        elif column.type != _ENCODED:
+            plain = as_posts(pa.table([column], names=[name]), where)[name]
+            column = plain.dictionary_encode()
+        columns.append(column)
     return pa.table(columns, names=part.column_names).unify_dictionaries().combine_chunks()
 
 
@@ -209,6 +208,19 @@ def _check_order(
             raise OrderError
 
 
+def _check_distinct(table: pa.Table, run: npt.NDArray[np.int64]) -> None:
+    """Posts in order that are twice in the table are neighbours."""
+    time = table["uploaded_at"].cast(pa.int64()).to_numpy()
+    at_once = np.flatnonzero((run[1:] == run[:-1]) & (time[1:] == time[:-1]))
+    if at_once.size:
+        sides = [table.select(_SAME).take(pa.array(at_once + i)) for i in (0, 1)]
+        same = [pc.equal(*(s[name].cast(pa.string()) for s in sides)) for name in _SAME]
+        twice = pc.and_(*same)
+        if pc.any(twice).as_py():
+            post = sides[0]["post_id"].filter(twice)[0]
+            raise DataError(f"the post {post} is twice in the table", remedy=_REMEDY)
+
+
 def in_order(
     posts: Posts,
     columns: Sequence[str],
@@ -238,13 +250,11 @@ def in_order(
         except duckdb.OutOfMemoryException as error:
             raise memory.too_little("to sort them") from error
         except duckdb.IOException as error:
-            if "No space left" in str(error):
-                raise UserInputError(
-                    "no room on the disk to sort these posts",
-                    where=str(folder),
-                    remedy="set TMPDIR to a larger disk, or sort them: i2pa posts",
-                ) from error
-            raise
+            raise UserInputError(
+                f"these posts cannot be sorted on this disk ({str(error).splitlines()[0]})",
+                where=str(folder),
+                remedy="set TMPDIR to a larger disk, or sort them: i2pa posts",
+            ) from error
         except duckdb.Error as error:
             where = "the posts" if isinstance(posts, pa.Table) else str(posts)
             what = f"cannot be read ({str(error).splitlines()[0]})"

@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from i2pa.errors import DataError, UserInputError
+from i2pa.files import check_not_input
 from i2pa.pairs.blocks import Cut, Memory, OrderError, Posts, cuts, in_order, join, n_posts
 from i2pa.pairs.candidates import Ints
 from i2pa.pairs.eligible import meeting, numbers, post_rules
@@ -96,7 +97,12 @@ def build_pairs(
         raise UserInputError(
             f"unknown matching {matching!r}", remedy=f"choose from {', '.join(MATCHINGS)}"
         )
+    for name, number in (("candidates", candidates), ("threads", threads)):
+        if number is not None and number < 1:
+            raise UserInputError(f"{name} is {number}, but must be 1 or more")
     source = _checked(posts)
+    if out is not None and isinstance(source, Path):
+        check_not_input(out, source)
     given = downloaded_at and _utc(downloaded_at)
     how = Pairing(
         rules,
@@ -200,7 +206,7 @@ def _build(
     with ExitStack() as stack:
         # Pairs of two users do not come in their final order.
         as_they_come = out is not None and how.rules.same_user
-        writer = stack.enter_context(pairs_writer(out)) if out is not None else None
+        writer = stack.enter_context(pairs_writer(out, facts)) if out is not None else None
         for block in ordered.pair(dropped):
             if not ordered.trusted and block.ends[0] <= last:
                 raise OrderError
@@ -225,7 +231,7 @@ def _build(
             pairs = pairs.sort_by([(key, "ascending") for key in keys])
         if writer:
             writer.add(pairs)
-            writer.describe(facts)
+            writer.describe({"posts_hash": facts["posts_hash"]})
     return PairsBuilt(
         where=with_metadata(pairs.combine_chunks(), facts) if out is None else Path(out),
         funnel=tuple(funnel),
@@ -239,7 +245,7 @@ def _build(
 def _some_shared(posts: Posts) -> bool:
     name = "image_shared"
     table = pq.read_table(posts, columns=[name]) if isinstance(posts, Path) else posts
-    return bool(pc.any(table[name]).as_py())
+    return bool(pc.any(table[name].cast(pa.bool_())).as_py())
 
 
 def _twice(ordered: _Ordered) -> Ints:

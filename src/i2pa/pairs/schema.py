@@ -45,6 +45,8 @@ PAIRS = pa.schema(
 
 _REPEATING = ["platform", "user_id", "weight", "split", "rules_sha256"]
 
+_ROW_GROUP = 1 << 16
+
 FORMAT = "pairs/1"
 
 
@@ -83,28 +85,53 @@ def write_pairs(pairs: pa.Table, path: str | os.PathLike[str]) -> None:
 
 
 @contextmanager
-def pairs_writer(path: str | os.PathLike[str]) -> Iterator[PairsWriter]:
-    """Write pairs part by part; the file appears whole, when all went well, or not at all."""
+def pairs_writer(path: str | os.PathLike[str], facts: Mapping[str, str]) -> Iterator[PairsWriter]:
+    """Write pairs part by part; the file appears whole, when all went well, or not at all.
+
+    `facts` say how the pairs are made, as in `with_metadata`.
+    """
+    schema = with_metadata(PAIRS.empty_table(), facts).schema
     options = {"compression": "zstd", "use_dictionary": _REPEATING}
-    with whole_file(path) as aside, pq.ParquetWriter(aside, PAIRS, **options) as file:
-        yield PairsWriter(file)
+    with whole_file(path) as aside, pq.ParquetWriter(aside, schema, **options) as file:
+        writer = PairsWriter(file, schema)
+        yield writer
+        writer.finish()
 
 
 class PairsWriter:
-    """A file of pairs that is being written; its metadata may come last."""
+    """A file of pairs that is being written; what is known only after them may come last.
 
-    def __init__(self, file: pq.ParquetWriter) -> None:
+    Row groups have one size, so that the bytes do not tell in what parts the pairs came.
+    """
+
+    def __init__(self, file: pq.ParquetWriter, schema: pa.Schema) -> None:
         self._file = file
+        self._schema = schema
+        self._held = [schema.empty_table()]
+        self._n_held = 0
 
     def add(self, pairs: pa.Table) -> None:
         """The next pairs (schema PAIRS)."""
-        if pairs.num_rows:
-            self._file.write_table(pairs)
+        self._held.append(pairs.replace_schema_metadata(self._schema.metadata))
+        self._n_held += pairs.num_rows
+        if self._n_held >= _ROW_GROUP:
+            held = pa.concat_tables(self._held)
+            whole = self._n_held // _ROW_GROUP * _ROW_GROUP
+            self._file.write_table(_plain(held.slice(0, whole)), row_group_size=_ROW_GROUP)
+            self._held, self._n_held = [held.slice(whole)], self._n_held - whole
 
     def describe(self, facts: Mapping[str, str]) -> None:
-        """How the pairs were made, as `with_metadata` says it."""
-        described = with_metadata(PAIRS.empty_table(), facts).schema.metadata
-        self._file.add_key_value_metadata(described)
+        """More of how the pairs were made."""
+        self._file.add_key_value_metadata({f"i2pa.{name}": fact for name, fact in facts.items()})
+
+    def finish(self) -> None:
+        """Write what is left."""
+        self._file.write_table(_plain(pa.concat_tables(self._held)), row_group_size=_ROW_GROUP)
+
+
+def _plain(pairs: pa.Table) -> pa.Table:
+    """In one piece with one dictionary, however many parts it came in."""
+    return pairs.unify_dictionaries().combine_chunks()
 
 
 def read_pairs(path: str | os.PathLike[str]) -> pa.Table:

@@ -16,4 +16,9 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("SET TimeZone = 'UTC'")
         # Its bar would come between a command's own lines, on stdout.
         connection.execute("SET enable_progress_bar = false")
-        yield connection
+        try:
+            yield connection
+        except (RuntimeError, duckdb.InterruptException) as error:
+            if "interrupted" in str(error).lower():
+                raise KeyboardInterrupt from error
+            raise

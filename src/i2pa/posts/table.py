@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from i2pa.errors import DataError, UserInputError
-from i2pa.files import whole_file
+from i2pa.files import check_not_input, whole_file
 from i2pa.posts.clean import Cleaned, Count, clean, on_instagram
 from i2pa.posts.columns import match_columns
 from i2pa.posts.database import database
@@ -89,6 +89,8 @@ def read_posts(
     files = [Path(paths)] if isinstance(paths, (str, os.PathLike)) else [Path(p) for p in paths]
     if not files:
         raise UserInputError("no file of posts given")
+    if out is not None:
+        check_not_input(out, *files)
     if downloaded_at is not None and downloaded_at.tzinfo is None:
         downloaded_at = downloaded_at.replace(tzinfo=UTC)
     typed, broken, notes = [], [], Counter[str]()
@@ -223,15 +225,19 @@ def load_posts(path: str | os.PathLike[str], columns: Sequence[str] | None = Non
     Raises UserInputError when there is no such file, DataError when it is not a posts table.
     """
     file = check_posts_file(path)
+    names = list(columns) if columns else POSTS.names
     try:
-        return pq.read_table(file, columns=list(columns) if columns else None)
+        table = pq.read_table(file, columns=names)
     except (pa.ArrowException, OSError) as error:
         raise damaged(file, error) from error
+    return as_posts(table.select(names), str(file))
 
 
 def check_posts_file(path: str | os.PathLike[str]) -> Path:
     """The path of a posts.parquet, if it is one; raises as `load_posts`. Its rows are not read."""
     file = Path(path)
+    if file.is_dir():
+        raise UserInputError("is a folder", where=str(file), remedy="name a posts.parquet")
     if not file.is_file():
         raise UserInputError("no such file", where=str(file))
     try:
@@ -250,10 +256,31 @@ def check_posts_file(path: str | os.PathLike[str]) -> Path:
     return file
 
 
+def as_posts(table: pa.Table, where: str) -> pa.Table:
+    """Some columns of posts in the types of POSTS, whatever another tool made of them.
+
+    Raises DataError naming the first that holds something else.
+    """
+    columns = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        wanted = POSTS.field(name).type
+        try:
+            columns.append(column if column.type == wanted else column.cast(wanted))
+        except pa.ArrowException as error:
+            raise DataError(
+                f"column {name} holds {column.type}, not {wanted}",
+                where=where,
+                remedy="make it anew: i2pa posts",
+            ) from error
+    return pa.table(columns, names=table.column_names)
+
+
 def damaged(file: Path, error: Exception) -> DataError:
     """What to say of a posts.parquet that cannot be read to its end."""
     return DataError(f"damaged ({error})", where=str(file), remedy=_remake(file))
 
 
 def _remake(file: Path) -> str:
+    if file.suffix == ".parquet":
+        return "make it anew from the export: i2pa posts EXPORT -o posts.parquet"
     return f"make one first: i2pa posts {file} -o posts.parquet"
