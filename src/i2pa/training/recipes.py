@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from i2pa.errors import UserInputError
 from i2pa.models.backbones import LITE2
+
+Precision = Literal["float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,75 @@ class Recipe:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class NetworkRecipe:
+    """A whole network trained on pairs (command: `i2pa train pairs.parquet --recipe NAME`).
+
+    `batch` counts pairs; `accumulate` cuts a batch into so many passes. `rate_body` and
+    `rate_head` are Adam's, multiplied by `decay` an epoch; `l2` is added to the gradient.
+    `patience` stops after so many epochs without a better validation accuracy. `start` is where
+    weights begin: the backbone's with a new head, or the probe's head on it. `freeze_norm` keeps
+    batch norm's statistics. `by_user` keeps a user's pairs in one batch, each picture forward
+    once; `per_user` lets users count alike; `nuisance` trains the clock's share beside the
+    pictures. `wise` mixes the weights at the start and the end (WiSE-FT), 1 being the end alone.
+    """
+
+    name: str
+    backbone: str
+    transform: str
+    random_crop: bool
+    loss: str = "hard"
+    batch: int = 64
+    accumulate: int = 1
+    epochs: int = 20
+    patience: int | None = None
+    rate_body: float = 1e-5
+    rate_head: float = 1e-4
+    decay: float = 0.95
+    l2: float = 1e-4
+    start: str = "backbone"
+    freeze_norm: bool = False
+    by_user: bool = False
+    per_user: bool = False
+    nuisance: bool = False
+    flip_labels: float = 0.0
+    wise: float = 1.0
+    precision: Precision = "float32"
+    channels_last: bool = True
+    seed: int = 0
+
+    @property
+    def autocast(self) -> bool:
+        """Whether layers compute in less than float32."""
+        return self.precision != "float32"
+
+
 PROBE = Recipe()
 
-RECIPES = {PROBE.name: PROBE}
+PAPER = NetworkRecipe("paper", backbone="resnet50", transform="crop224@1", random_crop=True)
+"""Section 3 of the paper. It states no number of epochs; 64 pairs a batch are a reading."""
+
+FINETUNE = NetworkRecipe(
+    "finetune",
+    backbone=LITE2.name,
+    transform="squash260@1",
+    random_crop=False,
+    loss="soft",
+    epochs=10,
+    patience=3,
+    start="probe",
+    freeze_norm=True,
+    by_user=True,
+    per_user=True,
+)
+"""From the probe's head into the whole network (LP-FT, Kumar et al. 2022)."""
+
+RECIPES: dict[str, Recipe | NetworkRecipe] = {
+    recipe.name: recipe for recipe in (PROBE, PAPER, FINETUNE)
+}
 
 
-def recipe_named(name: str) -> Recipe:
+def recipe_named(name: str) -> Recipe | NetworkRecipe:
     """The recipe called `name`. Raises UserInputError if there is none."""
     if name not in RECIPES:
         raise UserInputError(f"unknown recipe {name!r}", remedy=f"choose from {', '.join(RECIPES)}")
