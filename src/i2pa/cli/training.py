@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -40,10 +40,22 @@ def train(
         float | None, typer.Option(min=0, help="Fixed ℓ2 (default: cross-validated).")
     ] = None,
     transform: Annotated[str | None, typer.Option(help="Preprocessing.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 0,
+    backbone: Annotated[str | None, typer.Option(help="The network to train a head on.")] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|random",
+            help="The backbone's weights, .pth or .safetensors (default: those of a package).",
+        ),
+    ] = None,
+    pixel_scaling: Annotated[
+        str | None, typer.Option(help="unit or imagenet, where the backbone has both.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of folds and of random weights.")] = 0,
 ) -> None:
     """Train a model. Example: i2pa train pairs.parquet --images photos -o run"""
     with needs_extra("i2pa train", "train"):
+        from i2pa.models.pixels import PixelScaling
         from i2pa.pairs import read_pairs
         from i2pa.training import check_run_folder, write_run
         from i2pa.training import train as train_model
@@ -52,6 +64,10 @@ def train(
     chosen = replace(recipe_named(recipe), l2=l2, seed=seed)
     if transform:
         chosen = replace(chosen, transform=transform)
+    if backbone:
+        chosen = replace(chosen, backbone=backbone)
+    if pixel_scaling:
+        chosen = replace(chosen, pixel_scaling=cast(PixelScaling, pixel_scaling))
     check_run_folder(out, overwrite=overwrite)
     measured = _labelled(validate or [])
     files = {pairs.name: pairs, **measured} | ({calibrate.name: calibrate} if calibrate else {})
@@ -60,6 +76,7 @@ def train(
             read_pairs(pairs),
             images,
             chosen,
+            weights=weights,
             validate_on={label: read_pairs(path) for label, path in measured.items()},
             calibrate_on=read_pairs(calibrate) if calibrate else None,
             name=name,

@@ -16,7 +16,7 @@ def model_card(model: TrainedModel, sha256: str) -> str:
         "",
         f"- Learnt from {model.learnt_from}; {model.pairs_without_picture:,} more pairs had no "
         "readable picture.",
-        f"- Recipe {model.recipe.name}: {model.recipe.backbone}, {model.recipe.transform}, "
+        f"- Recipe {model.recipe.name}: {model.weights.label}, {model.recipe.transform}, "
         f"ℓ2 {model.l2:g} (least out-of-fold log loss).",
         f"- SHA-256 {sha256}",
         f"- Licence of the weights: {metadata.licenses}",

@@ -19,10 +19,11 @@ from i2pa.images.open import read_bytes
 from i2pa.images.properties import PROPERTY_NAMES, properties
 from i2pa.images.transforms import Pixels, Transform
 from i2pa.models.backbones import (
-    EMBEDDING_SIZE,
-    EfficientNetLite,
+    Backbone,
+    BackboneWeights,
     backbone_spec,
-    load_backbone,
+    backbone_weights,
+    load_weights,
 )
 from i2pa.models.cache import VectorStore, cache_folder
 
@@ -44,7 +45,7 @@ class Unreadable:
 class Features:
     """What is known of each readable picture, row by row.
 
-    `embeddings` float64 [n, 1280], `properties` float64 [n, 2] in the order of PROPERTY_NAMES,
+    `embeddings` float64 [n, d], `properties` float64 [n, 2] in the order of PROPERTY_NAMES,
     `row` from image reference to row.
     """
 
@@ -64,12 +65,13 @@ class _File:
 def image_features(
     images: Sequence[str],
     folders: Sequence[Path],
-    backbone: str,
+    backbone: str | BackboneWeights,
     transform: Transform,
     progress: Progress | None = None,
 ) -> Features:
     """Features of the pictures `images`, each relative to the first of `folders` that holds it.
 
+    `backbone` is one with a package of weights, by name, or any with the weights it carries.
     Only pictures whose content the cache lacks are decoded; what is computed is kept batch by
     batch, so a stopped run goes on where it was. `progress` gets (done, total). Raises
     UserInputError for a folder that does not exist and DataError where no picture can be read.
@@ -78,17 +80,16 @@ def image_features(
         if not folder.is_dir():
             raise UserInputError("no such folder of pictures", where=str(folder))
     files, unreadable = _find(images, folders)
-    spec = backbone_spec(backbone)
+    weights = backbone_weights(backbone) if isinstance(backbone, str) else backbone
     place = cache_folder() / "embeddings"
-    embeddings = VectorStore(
-        place / f"{spec.name}-{spec.sha256[:12]}-{transform.tag}", EMBEDDING_SIZE, np.float16
-    )
+    width = backbone_spec(weights.name).embedding_size
+    embeddings = VectorStore(place / f"{weights.key}-{transform.tag}", width, np.float16)
     statistics = VectorStore(place / f"properties-{transform.tag}", len(PROPERTY_NAMES), np.float64)
     digests = list({file.sha256 for file in files})
     known = embeddings.rows(digests).keys() & statistics.rows(digests).keys()
     missing = list({file.sha256: file for file in files if file.sha256 not in known}.values())
     if missing:
-        network = load_backbone(backbone)
+        network = load_weights(weights)
         convert_conv2d_weight_memory_format(network, torch.channels_last)
         unreadable += _compute(missing, network, transform, embeddings, statistics, progress)
     found = embeddings.rows(digests)
@@ -125,7 +126,7 @@ def _find(images: Sequence[str], folders: Sequence[Path]) -> tuple[list[_File], 
 
 def _compute(
     files: Sequence[_File],
-    network: EfficientNetLite,
+    network: Backbone,
     transform: Transform,
     embeddings: VectorStore,
     statistics: VectorStore,
@@ -161,12 +162,12 @@ def _compute(
     return unreadable
 
 
-def _embed(network: EfficientNetLite, pixels: Pixels) -> npt.NDArray[np.floating]:
+def _embed(network: Backbone, pixels: Pixels) -> npt.NDArray[np.floating]:
     with torch.inference_mode():
         # Permuted pixels are channels-last already, and few at a time stay in a core's cache.
         planes = torch.from_numpy(pixels).permute(0, 3, 1, 2)
         parts = [
-            network.features(part.float()).mean(dim=(2, 3))
+            network.embed(network.features(part.float()))
             for part in torch.tensor_split(planes, -(-len(planes) // _AT_ONCE))
         ]
         embedding: npt.NDArray[np.floating] = torch.cat(parts).numpy()

@@ -7,6 +7,7 @@ from typing import Literal
 
 from i2pa.errors import UserInputError
 from i2pa.models.backbones import LITE2
+from i2pa.models.pixels import PixelScaling
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
@@ -17,11 +18,12 @@ class Recipe:
 
     Takes seconds once pictures are embedded, which is done once and cached. `l2` None chooses
     from `l2_grid` the value of least out-of-fold log loss; `folds` groups of users (of pictures,
-    for graded sets) are left out in turn.
+    for graded sets) are left out in turn. `pixel_scaling` None is the backbone's default.
     """
 
     name: str = "probe"
     backbone: str = LITE2.name
+    pixel_scaling: PixelScaling | None = None
     transform: str = "squash260@1"
     l2: float | None = None
     l2_grid: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)

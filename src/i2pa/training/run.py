@@ -26,7 +26,7 @@ from safetensors.torch import load, save
 from i2pa.errors import ModelError, UserInputError
 from i2pa.files import whole_file
 from i2pa.images.transforms import transform_named
-from i2pa.models.backbones import EfficientNetLite, backbone_spec, load_backbone
+from i2pa.models.backbones import backbone_spec, load_weights
 from i2pa.models.export import export_onnx
 from i2pa.models.metadata import ModelMetadata
 from i2pa.models.ranker import Ranker
@@ -100,7 +100,9 @@ def export_run(folder: Path, path: Path, name: str | None, version: int | None) 
         record = json.loads((folder / RUN_FILE).read_text())
         metadata = ModelMetadata.from_strings(record["metadata"], where=str(folder / RUN_FILE))
         spec = backbone_spec(record["recipe"]["backbone"])
-        ranker = Ranker(EfficientNetLite(spec.width, spec.depth))
+        # Runs written before there was a choice of scaling say nothing of it.
+        scaling = record.get("backbone", {}).get("pixel_scaling")
+        ranker = Ranker(spec.build(spec.scaling(scaling)))
         ranker.load_state_dict(load((folder / WEIGHTS_FILE).read_bytes()))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"damaged run ({error})", where=str(folder)) from error
@@ -109,7 +111,7 @@ def export_run(folder: Path, path: Path, name: str | None, version: int | None) 
 
 
 def _ranker(model: TrainedModel) -> Ranker:
-    ranker = Ranker(load_backbone(model.recipe.backbone))
+    ranker = Ranker(load_weights(model.weights))
     with torch.no_grad():
         ranker.head.weight.copy_(torch.from_numpy(model.head.weights)[None])
         ranker.head.bias.fill_(model.head.bias)
@@ -133,6 +135,13 @@ def _record(model: TrainedModel, inputs: Mapping[str, str]) -> dict[str, Any]:
         "numpy": np.__version__,
         "inputs": dict(inputs),
         "recipe": dataclasses.asdict(model.recipe),
+        "backbone": {
+            "name": model.weights.name,
+            "origin": model.weights.origin,
+            "sha256": model.weights.sha256,
+            "license": model.weights.license,
+            "pixel_scaling": model.weights.pixel_scaling,
+        },
         "l2": model.l2,
         "learnt_from": model.learnt_from,
         "pairs_without_picture": model.pairs_without_picture,

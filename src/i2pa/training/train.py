@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from i2pa.errors import DataError, UserInputError
 from i2pa.images.transforms import transform_named
-from i2pa.models.backbones import backbone_spec
+from i2pa.models.backbones import BackboneWeights, WeightsSource, backbone_weights
 from i2pa.models.metadata import ModelMetadata
 from i2pa.training.features import Progress, Unreadable, image_features
 from i2pa.training.measure import Calibration, Evaluation, calibrate, evaluate, reference
@@ -37,6 +37,7 @@ class TrainedModel:
 
     head: Head
     recipe: Recipe
+    weights: BackboneWeights
     metadata: ModelMetadata
     l2: float
     grid: tuple[CrossValidation, ...]
@@ -53,6 +54,7 @@ def train(
     images: Path | Sequence[Path],
     recipe: Recipe = PROBE,
     *,
+    weights: WeightsSource = None,
     validate_on: Mapping[str, pa.Table] | None = None,
     calibrate_on: pa.Table | None = None,
     name: str = "my-model",
@@ -64,14 +66,18 @@ def train(
 
     `pairs` is a pairs table; where its column `split` is filled only the train part is learnt
     from and accuracy is measured on the other parts. `images` is the folder, or folders, that
-    picture paths are relative to. `validate_on` are further pairs to measure accuracy on, by
-    name. `calibrate_on` are ordinary pairs (no ΔS cut) of users that `pairs` lacks, for the
-    temperature and the reference quantiles; without it both come from out-of-fold scores of
-    `pairs` itself, whose winners are clearer than everyday ones, so probabilities come out too
-    sure. `reference_users` says who those users are, in the name of the reference. Raises
-    DataError where nothing can be learnt or users overlap, UserInputError where a name in
-    `validate_on` is that of a part of `pairs`.
+    picture paths are relative to. `weights` are the backbone's: None for those of its package, a
+    file, or "random". `validate_on` are further pairs to measure accuracy on, by name.
+    `calibrate_on` are ordinary pairs (no ΔS cut) of users that `pairs` lacks, for the temperature
+    and the reference quantiles; without it both come from out-of-fold scores of `pairs` itself,
+    whose winners are clearer than everyday ones, so probabilities come out too sure.
+    `reference_users` says who those users are, in the name of the reference. Raises DataError
+    where nothing can be learnt or users overlap, UserInputError where a name in `validate_on` is
+    that of a part of `pairs`, and ModelError where the backbone or its weights cannot be used.
     """
+    carried = backbone_weights(
+        recipe.backbone, weights, pixel_scaling=recipe.pixel_scaling, seed=recipe.seed
+    )
     learn, held_out = by_split(pairs)
     for label, table in (validate_on or {}).items():
         if label in held_out:
@@ -85,7 +91,7 @@ def train(
     features = image_features(
         [image for table in (learn, *unseen.values()) for image in images_of(table)],
         [images] if isinstance(images, Path) else images,
-        recipe.backbone,
+        carried,
         transform_named(recipe.transform),
         progress,
     )
@@ -141,6 +147,7 @@ def train(
     return TrainedModel(
         head=head,
         recipe=recipe,
+        weights=carried,
         metadata=ModelMetadata(
             name=name,
             version=version,
@@ -148,8 +155,8 @@ def train(
             reference=quantiles,
             link="logistic",
             temperature=calibration.temperature,
-            training=f"recipe {recipe.name}, {recipe.backbone}, l2 {best.l2:g}, {learnt_from}",
-            licenses=backbone_spec(recipe.backbone).license,
+            training=f"recipe {recipe.name}, {carried.label}, l2 {best.l2:g}, {learnt_from}",
+            licenses=carried.license,
         ),
         l2=best.l2,
         grid=grid,

@@ -1,0 +1,95 @@
+"""Reads the tensors of a weights file that somebody else made, without running any of its code."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from i2pa.errors import ModelError, UserInputError
+
+SAFETENSORS = ".safetensors"
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of the file, in hexadecimal. Raises UserInputError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserInputError(
+            f"weights cannot be read ({error.strerror or error})", where=str(path)
+        ) from error
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors by name, as stored, from a `.safetensors` file or one of torch's (`.pth`).
+
+    A torch file is a pickle; it is read with `weights_only`, which builds tensors and plain
+    containers and refuses everything else. Raises ModelError for a file that is damaged, that
+    holds other things, or that is not a state dict.
+    """
+    if path.suffix == SAFETENSORS:
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise _unreadable(path) from error
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # Damaged pickles raise nearly anything, and a refusal advises to read the file unsafely.
+        raise _unreadable(path) from error
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
+        raise ModelError(
+            "holds something else than tensors by name",
+            where=str(path),
+            remedy="save the network's state_dict() alone",
+        )
+    return dict(state)
+
+
+def fitted(
+    wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], where: str
+) -> dict[str, Tensor]:
+    """The tensors of `given` under every name in `wanted`, each of the shape it has there.
+
+    Raises ModelError naming the first that lacks, differs or, last of all, is not wanted.
+    """
+    state: dict[str, Tensor] = {}
+    for name, like in wanted.items():
+        if name in given:
+            state[name] = given[name]
+        elif name.endswith(".num_batches_tracked"):
+            # Files made before torch 0.4.1 have no such counter, and evaluation needs none.
+            state[name] = torch.zeros_like(like, device="cpu")
+        else:
+            raise _misfit(f"there is no tensor {name}", where)
+        if state[name].shape != like.shape:
+            raise _misfit(
+                f"{name} has the shape {list(state[name].shape)}, not {list(like.shape)}", where
+            )
+        if state[name].is_floating_point() != like.is_floating_point():
+            raise _misfit(f"{name} holds {state[name].dtype}, not {like.dtype}", where)
+    for name in given:
+        if name not in wanted:
+            raise _misfit(f"the tensor {name} has no place in this network", where)
+    return state
+
+
+def _misfit(what: str, where: str) -> ModelError:
+    return ModelError(what, where=where, remedy="give a file of this network's weights")
+
+
+def _unreadable(path: Path) -> ModelError:
+    return ModelError(
+        "cannot be read as weights: it is damaged or holds other things than tensors",
+        where=str(path),
+        remedy=f"give a state dict as .pth or {SAFETENSORS}",
+    )
