@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
 from i2pa.cli import output
 from i2pa.cli.app import app
 from i2pa.errors import UserInputError, needs_extra
+
+NETWORK = "Whole networks (finetune, paper)"
 
 
 @app.command()
@@ -52,26 +53,105 @@ def train(
         str | None, typer.Option(help="unit or imagenet, where the backbone has both.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of folds and of random weights.")] = 0,
+    loss: Annotated[
+        str | None,
+        typer.Option(help="hard, soft, thurstone or fidelity.", rich_help_panel=NETWORK),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="At most.", rich_help_panel=NETWORK)
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(min=1, help="Epochs without a better one.", rich_help_panel=NETWORK),
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Pairs a step.", rich_help_panel=NETWORK)
+    ] = None,
+    accumulate: Annotated[
+        int | None,
+        typer.Option(min=1, help="Passes that a step is made of.", rich_help_panel=NETWORK),
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="float32, bfloat16 or float16.", rich_help_panel=NETWORK)
+    ] = None,
+    nuisance: Annotated[
+        bool | None,
+        typer.Option(
+            "--nuisance/--no-nuisance",
+            help="Train the clock's share beside the pictures.",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    per_user: Annotated[
+        bool | None,
+        typer.Option(
+            "--per-user/--no-per-user", help="Users count alike.", rich_help_panel=NETWORK
+        ),
+    ] = None,
+    flip_labels: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=0.5,
+            help="Share of training labels turned round (Table 2).",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    wise: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Share of the trained weights (WiSE-FT).", rich_help_panel=NETWORK
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on from the last epoch.", rich_help_panel=NETWORK),
+    ] = False,
+    allow_unreadable: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unreadable",
+            help="Go on though over 5 % of pairs lack a picture.",
+            rich_help_panel=NETWORK,
+        ),
+    ] = False,
 ) -> None:
-    """Train a model. Example: i2pa train pairs.parquet --images photos -o run"""
+    """Train a model. Example: i2pa train pairs.parquet --images photos -o run
+
+    Recipes: probe, a head on a frozen backbone, in seconds; finetune, from there into the whole
+    network; paper, the paper's own.
+    """
     with needs_extra("i2pa train", "train"):
-        from i2pa.models.pixels import PixelScaling
         from i2pa.pairs import read_pairs
         from i2pa.training import check_run_folder, write_run
         from i2pa.training import train as train_model
         from i2pa.training.card import evaluation_table
-        from i2pa.training.recipes import recipe_named
-    chosen = replace(recipe_named(recipe), l2=l2, seed=seed)
-    if transform:
-        chosen = replace(chosen, transform=transform)
-    if backbone:
-        chosen = replace(chosen, backbone=backbone)
-    if pixel_scaling:
-        chosen = replace(chosen, pixel_scaling=cast(PixelScaling, pixel_scaling))
-    check_run_folder(out, overwrite=overwrite)
+        from i2pa.training.processes import is_first_process
+        from i2pa.training.recipes import changed, recipe_named
+    changes = {
+        "l2": l2,
+        "transform": transform,
+        "backbone": backbone,
+        "pixel_scaling": pixel_scaling,
+        "loss": loss,
+        "epochs": epochs,
+        "patience": patience,
+        "batch": batch,
+        "accumulate": accumulate,
+        "precision": precision,
+        "nuisance": nuisance,
+        "per_user": per_user,
+        "flip_labels": flip_labels,
+        "wise": wise,
+    }
+    chosen = changed(recipe_named(recipe), {"seed": seed} | changes)
+    check_run_folder(out, overwrite=overwrite, resume=resume)
     measured = _labelled(validate or [])
     files = {pairs.name: pairs, **measured} | ({calibrate.name: calibrate} if calibrate else {})
-    with output.progress("embedding", "pictures") as progress:
+    with (
+        output.progress("embedding", "pictures") as progress,
+        output.progress("training", "pairs") as training_progress,
+    ):
         model = train_model(
             read_pairs(pairs),
             images,
@@ -81,8 +161,14 @@ def train(
             calibrate_on=read_pairs(calibrate) if calibrate else None,
             name=name,
             version=version,
+            folder=out,
+            resume=resume,
+            allow_unreadable=allow_unreadable,
             progress=progress,
+            training_progress=training_progress,
         )
+    if not is_first_process():
+        return
     inputs = {label: hashlib.sha256(path.read_bytes()).hexdigest() for label, path in files.items()}
     file = write_run(model, out, inputs)
     for picture in model.unreadable:
@@ -94,7 +180,7 @@ def train(
             f"{model.measured_without_picture:,} pairs to measure on left out: a picture is missing"
         )
     print("\n".join(evaluation_table(model.evaluations)))
-    print(f"\n{model.metadata.tag}: {file.path} (ℓ2 {model.l2:g})")
+    print(f"\n{model.metadata.tag}: {file.path} ({model.chosen})")
     print(f"Try it: i2pa rank FOLDER --model {out}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from i2pa.training.measure import Evaluation
-from i2pa.training.train import TrainedModel
+from i2pa.training.trained import TrainedModel
 
 
 def model_card(model: TrainedModel, sha256: str) -> str:
@@ -17,7 +17,7 @@ def model_card(model: TrainedModel, sha256: str) -> str:
         f"- Learnt from {model.learnt_from}; {model.pairs_without_picture:,} more pairs had no "
         "readable picture.",
         f"- Recipe {model.recipe.name}: {model.weights.label}, {model.recipe.transform}, "
-        f"ℓ2 {model.l2:g} (least out-of-fold log loss).",
+        f"{model.chosen}.",
         f"- SHA-256 {sha256}",
         f"- Licence of the weights: {metadata.licenses}",
         "",

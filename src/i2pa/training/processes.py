@@ -49,6 +49,11 @@ class Processes:
         return total
 
 
+def is_first_process() -> bool:
+    """Whether this process is alone, or the one that writes and speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def processes(device: str | None = None) -> Iterator[Processes]:
     """This process alone, or with its like where torchrun started several.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, get_args
 
 from i2pa.errors import UserInputError
 from i2pa.models.backbones import LITE2
@@ -48,6 +49,7 @@ class NetworkRecipe:
     backbone: str
     transform: str
     random_crop: bool
+    pixel_scaling: PixelScaling | None = None
     loss: str = "hard"
     batch: int = 64
     accumulate: int = 1
@@ -97,6 +99,26 @@ FINETUNE = NetworkRecipe(
 RECIPES: dict[str, Recipe | NetworkRecipe] = {
     recipe.name: recipe for recipe in (PROBE, PAPER, FINETUNE)
 }
+
+
+def changed(recipe: Recipe | NetworkRecipe, changes: Mapping[str, Any]) -> Recipe | NetworkRecipe:
+    """The recipe with other values; None changes nothing.
+
+    Raises UserInputError for a field that it does not have, or a value that is none of its own.
+    """
+    given = {name: value for name, value in changes.items() if value is not None}
+    known = [field.name for field in fields(recipe)]
+    for name in given:
+        if name not in known:
+            raise UserInputError(
+                f"--{name.replace('_', '-')} means nothing to the recipe {recipe.name}",
+                remedy="leave it out, or choose another --recipe",
+            )
+    precision = given.get("precision", "float32")
+    if precision not in get_args(Precision):
+        choices = ", ".join(get_args(Precision))
+        raise UserInputError(f"unknown precision {precision!r}", remedy=f"choose from {choices}")
+    return replace(recipe, **given)
 
 
 def recipe_named(name: str) -> Recipe | NetworkRecipe:

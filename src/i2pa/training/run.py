@@ -26,13 +26,14 @@ from safetensors.torch import load, save
 from i2pa.errors import ModelError, UserInputError
 from i2pa.files import whole_file
 from i2pa.images.transforms import transform_named
-from i2pa.models.backbones import backbone_spec, load_weights
+from i2pa.models.backbones import backbone_spec
 from i2pa.models.export import export_onnx
 from i2pa.models.metadata import ModelMetadata
 from i2pa.models.ranker import Ranker
 from i2pa.models.registry import MODEL_FILE, ModelFile
 from i2pa.training.card import model_card
-from i2pa.training.train import TrainedModel
+from i2pa.training.checkpoint import CHECKPOINT_FILE
+from i2pa.training.trained import TrainedModel
 
 WEIGHTS_FILE = "model.safetensors"
 RUN_FILE = "run.json"
@@ -52,7 +53,7 @@ def write_run(model: TrainedModel, folder: Path, inputs: Mapping[str, str]) -> M
             f"cannot be made a run folder ({error.strerror or error})", where=str(folder)
         ) from error
     (folder / RUN_FILE).unlink(missing_ok=True)
-    ranker = _ranker(model)
+    ranker = model.ranker
     size = transform_named(model.recipe.transform).size
     file = export_onnx(ranker, model.metadata, size, folder / MODEL_FILE)
     weights = {name: value.contiguous() for name, value in ranker.state_dict().items()}
@@ -69,21 +70,25 @@ def write_run(model: TrainedModel, folder: Path, inputs: Mapping[str, str]) -> M
     return file
 
 
-def check_run_folder(folder: Path, *, overwrite: bool = False) -> None:
+def check_run_folder(folder: Path, *, overwrite: bool = False, resume: bool = False) -> None:
     """See before the work whether a run can be written to `folder`; nothing is made yet.
 
     Raises UserInputError where it cannot be, where the folder holds other files than a run's, or
-    where it holds a finished run that `overwrite` does not give up.
+    where it holds a run, finished or not, that neither `overwrite` gives up nor `resume` goes on.
     """
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise UserInputError("cannot be made a run folder", where=str(folder))
     present = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    if RUN_FILE in present and not overwrite:
+    if CHECKPOINT_FILE in present and not (overwrite or resume):
+        raise UserInputError(
+            "holds a run", where=str(folder), remedy="add --resume or --overwrite, or name another"
+        )
+    if RUN_FILE in present and not (overwrite or resume):
         raise UserInputError(
             "holds a finished run", where=str(folder), remedy="add --overwrite or name another"
         )
-    if present and not present & {RUN_FILE, MODEL_FILE, METRICS_FILE}:
+    if present and not present & {RUN_FILE, MODEL_FILE, METRICS_FILE, CHECKPOINT_FILE}:
         raise UserInputError(
             "holds other files than a run's", where=str(folder), remedy="name a new folder"
         )
@@ -110,19 +115,16 @@ def export_run(folder: Path, path: Path, name: str | None, version: int | None) 
     return export_onnx(ranker, metadata, transform_named(metadata.transform).size, path)
 
 
-def _ranker(model: TrainedModel) -> Ranker:
-    ranker = Ranker(load_weights(model.weights))
-    with torch.no_grad():
-        ranker.head.weight.copy_(torch.from_numpy(model.head.weights)[None])
-        ranker.head.bias.fill_(model.head.bias)
-    return ranker.eval()
-
-
 def _metrics(model: TrainedModel) -> str:
+    rows: list[dict[str, float]] = [dataclasses.asdict(epoch) for epoch in model.epochs]
+    rows += [
+        {"l2": row.l2, "accuracy_mean_of_users": row.accuracy, "log_loss": row.log_loss}
+        for row in model.grid
+    ]
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("l2", "accuracy_mean_of_users", "log_loss"))
-    writer.writerows((row.l2, row.accuracy, row.log_loss) for row in model.grid)
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return text.getvalue()
 
 
@@ -142,7 +144,7 @@ def _record(model: TrainedModel, inputs: Mapping[str, str]) -> dict[str, Any]:
             "license": model.weights.license,
             "pixel_scaling": model.weights.pixel_scaling,
         },
-        "l2": model.l2,
+        "chosen": model.chosen,
         "learnt_from": model.learnt_from,
         "pairs_without_picture": model.pairs_without_picture,
         "unreadable": [dataclasses.asdict(picture) for picture in model.unreadable],
