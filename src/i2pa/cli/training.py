@@ -33,7 +33,7 @@ def train(
         typer.Option(help="Ordinary pairs of other users, for probabilities and percentiles."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the finished run in the run folder.")
+        bool, typer.Option("--overwrite", help="Begin anew; give up the run in the run folder.")
     ] = False,
     name: Annotated[str, typer.Option(help="Name of the model.")] = "my-model",
     version: Annotated[int, typer.Option(min=1, help="Version of the model.")] = 1,
@@ -122,12 +122,16 @@ def train(
     network; paper, the paper's own.
     """
     with needs_extra("i2pa train", "train"):
+        # Drawn with at the end; that it is missing should be told before hours of training.
+        import matplotlib  # noqa: F401
+
         from i2pa.pairs import read_pairs
-        from i2pa.training import check_run_folder, write_run
+        from i2pa.training import Recipe, check_run_folder, write_run
         from i2pa.training import train as train_model
-        from i2pa.training.card import evaluation_table
+        from i2pa.training.card import FROM_RANDOM_WEIGHTS, evaluation_table
         from i2pa.training.processes import is_first_process
         from i2pa.training.recipes import changed, recipe_named
+        from i2pa.training.run import how_stopped, nothing_left, remove_checkpoint
     changes = {
         "l2": l2,
         "transform": transform,
@@ -145,32 +149,54 @@ def train(
         "wise": wise,
     }
     chosen = changed(recipe_named(recipe), {"seed": seed} | changes)
+    if resume and overwrite:
+        raise UserInputError("--resume goes on with a run and --overwrite gives it up: choose one")
+    if resume and isinstance(chosen, Recipe):
+        raise UserInputError(
+            f"--resume means nothing to the recipe {recipe}",
+            remedy="leave it out: what was embedded is kept, and the rest takes seconds",
+        )
     check_run_folder(out, overwrite=overwrite, resume=resume)
     measured = _labelled(validate or [])
     files = {pairs.name: pairs, **measured} | ({calibrate.name: calibrate} if calibrate else {})
-    with (
-        output.progress("embedding", "pictures") as progress,
-        output.progress("training", "pairs") as training_progress,
-    ):
-        model = train_model(
-            read_pairs(pairs),
-            images,
-            chosen,
-            weights=weights,
-            validate_on={label: read_pairs(path) for label, path in measured.items()},
-            calibrate_on=read_pairs(calibrate) if calibrate else None,
-            name=name,
-            version=version,
-            folder=out,
-            resume=resume,
-            allow_unreadable=allow_unreadable,
-            progress=progress,
-            training_progress=training_progress,
-        )
-    if not is_first_process():
-        return
+    learn = read_pairs(pairs)
+    validate_on = {label: read_pairs(path) for label, path in measured.items()}
+    calibrate_on = read_pairs(calibrate) if calibrate else None
     inputs = {label: hashlib.sha256(path.read_bytes()).hexdigest() for label, path in files.items()}
-    file = write_run(model, out, inputs)
+    if resume and not isinstance(chosen, Recipe) and nothing_left(out, chosen, inputs):
+        if is_first_process():
+            print(f"{out}: this run is finished; more --epochs or --patience let it go on")
+        return
+    if is_first_process():
+        if overwrite:
+            remove_checkpoint(out)
+        if weights == "random":
+            output.warn(f"WARNING: this model {FROM_RANDOM_WEIGHTS}")
+    try:
+        with (
+            output.progress("embedding", "pictures") as progress,
+            output.progress("training", "pairs") as training_progress,
+        ):
+            model = train_model(
+                learn,
+                images,
+                chosen,
+                weights=weights,
+                validate_on=validate_on,
+                calibrate_on=calibrate_on,
+                name=name,
+                version=version,
+                folder=out,
+                resume=resume,
+                allow_unreadable=allow_unreadable,
+                progress=progress,
+                training_progress=training_progress,
+            )
+        if not is_first_process():
+            return
+        file = write_run(model, out, inputs)
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(how_stopped(out)) from error
     for picture in model.unreadable:
         output.warn(f"{picture.image}: {picture.reason}")
     if model.pairs_without_picture:

@@ -43,6 +43,17 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         aside.write_bytes(data.getbuffer())
 
 
+def last_epoch(folder: Path) -> int:
+    """After which epoch the checkpoint in `folder` is; 0 where there is none that can be read."""
+    try:
+        found = torch.load(
+            folder / CHECKPOINT_FILE, map_location="cpu", weights_only=True, mmap=True
+        )
+        return int(found["epoch"])
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError):
+        return 0
+
+
 def load_checkpoint(folder: Path, plan: str) -> Checkpoint | None:
     """The checkpoint in `folder`, if there is one; tensors on the CPU.
 

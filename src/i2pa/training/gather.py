@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from i2pa.errors import DataError, UserInputError
 from i2pa.images.transforms import transform_named
@@ -27,6 +28,20 @@ from i2pa.training.probe import fit_head
 
 # Two features need no shrinking; a trace of it keeps a constant one from blowing up.
 PLAIN_L2 = 1e-3
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """Pairs learnt from, with both pictures readable; how many pictures and users are in them.
+
+    `users` is None for graded pictures, which have none. `rules_sha256` are the hashes of the
+    rules that made the pairs, as the pairs say; empty where they say nothing.
+    """
+
+    pairs: int
+    pictures: int
+    users: int | None
+    rules_sha256: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -50,12 +65,22 @@ class Gathered:
         return is_graded(self.learn)
 
     @property
+    def data(self) -> DataFacts:
+        """What is learnt from, in numbers."""
+        rules = pc.unique(self.used_table["rules_sha256"].cast(pa.string())).drop_null()
+        return DataFacts(
+            pairs=len(self.used),
+            pictures=len(np.union1d(self.used.winner, self.used.loser)),
+            users=None if self.graded else len(np.unique(self.used.user)),
+            rules_sha256=tuple(sorted(rules.to_pylist())),
+        )
+
+    @property
     def learnt_from(self) -> str:
         """How many pairs, pictures and users, in words."""
-        pictures = len(np.union1d(self.used.winner, self.used.loser))
-        users = len(np.unique(self.used.user))
-        whose = "graded pictures" if self.graded else f"pictures of {users:,} users"
-        return f"{len(self.used):,} pairs of {pictures:,} {whose}"
+        data = self.data
+        whose = "graded pictures" if self.graded else f"pictures of {data.users:,} users"
+        return f"{data.pairs:,} pairs of {data.pictures:,} {whose}"
 
     def measured(self, scores: Floats) -> tuple[list[Evaluation], int]:
         """Accuracy of scores [rows] on each held-out list of pairs, beside a head on brightness

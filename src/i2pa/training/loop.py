@@ -113,14 +113,16 @@ def fit(
     resume: bool = False,
     allow_unreadable: bool = False,
     progress: Report | None = None,
-    on_epoch: Callable[[Epoch], None] | None = None,
+    on_epoch: Callable[[Sequence[Epoch]], None] | None = None,
+    about: str = "",
 ) -> Fitted:
     """Train `network` in place; it ends with the weights of the best epoch.
 
     `pairs` and `held_out` name pictures by their rows in `feed`. Without held-out pairs the last
-    epoch is kept. `progress` is told pairs seen, and all of the run. Raises DataError where too
-    many pairs lack a readable picture, ModelError where the checkpoint to go on from is another
-    run's.
+    epoch is kept. `progress` is told pairs seen, and all of the run; `on_epoch`, in the first
+    process, every epoch so far. `about` names what the numbers here do not tell: pictures and
+    weights. Raises DataError where too many pairs lack a readable picture, ModelError where the
+    checkpoint to go on from is another run's.
     """
     loss = loss_named(recipe.loss)
     device = processes.device
@@ -129,7 +131,7 @@ def fit(
         convert_conv2d_weight_memory_format(network, torch.channels_last)
     optimizer = _optimizer(network, recipe)
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
-    plan = _plan(recipe, pairs, held_out)
+    plan = _plan(recipe, pairs, held_out, about)
     history: list[Epoch] = []
     best, best_weights = 0, _copied(network)
     found = load_checkpoint(folder, plan) if resume else None
@@ -203,7 +205,7 @@ def fit(
                 folder,
             )
             if on_epoch:
-                on_epoch(row)
+                on_epoch(tuple(history))
     network.load_state_dict(best_weights)
     network.eval()
     return Fitted(tuple(history), best, dict(feed.unreadable))
@@ -346,10 +348,10 @@ def _copied(network: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
 
 
-def _plan(recipe: NetworkRecipe, pairs: LabelledPairs, held_out: LabelledPairs) -> str:
+def _plan(recipe: NetworkRecipe, pairs: LabelledPairs, held_out: LabelledPairs, about: str) -> str:
     """SHA-256 of all that decides what a run ends with, but for the number of epochs."""
     facts = asdict(recipe) | {"epochs": None, "patience": None}
-    hashed = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    hashed = hashlib.sha256(json.dumps([facts, about], sort_keys=True).encode())
     for table in (pairs, held_out):
         for column in vars(table).values():
             hashed.update(np.ascontiguousarray(column).tobytes())

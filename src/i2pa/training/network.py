@@ -4,7 +4,8 @@ model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,14 +16,15 @@ import torch
 
 from i2pa.errors import DataError
 from i2pa.images.transforms import transform_named
-from i2pa.models.backbones import BackboneWeights, load_weights
+from i2pa.models.backbones import BackboneWeights, backbone_spec, load_weights
 from i2pa.models.ranker import Ranker
 from i2pa.training.batches import LabelledPairs
-from i2pa.training.features import Progress, Unreadable
+from i2pa.training.features import Features, Progress, Unreadable
 from i2pa.training.feed import PictureFeed
 from i2pa.training.gather import Gathered
+from i2pa.training.journal import journal
 from i2pa.training.labels import flip_labels
-from i2pa.training.loop import MOST_UNREADABLE, PairNetwork, fit, score_pictures
+from i2pa.training.loop import MOST_UNREADABLE, Epoch, PairNetwork, fit, score_pictures
 from i2pa.training.losses import loss_named, user_weights
 from i2pa.training.measure import calibrate, reference
 from i2pa.training.nuisance import UNKNOWN_TIME
@@ -30,10 +32,12 @@ from i2pa.training.pairset import PairSet, pair_set
 from i2pa.training.probe import Head, folds_by_user
 from i2pa.training.processes import processes
 from i2pa.training.recipes import NetworkRecipe
+from i2pa.training.run import remove_results, remove_run
 from i2pa.training.trained import Naming, TrainedModel, named
 
 VALIDATION = "val"
 _VAL_FOLDS = 10
+_NEW_LAYERS = 1 << 32
 
 
 def train_network(
@@ -43,6 +47,7 @@ def train_network(
     naming: Naming,
     folder: Path,
     *,
+    kept: bool,
     head: Head | None,
     resume: bool,
     allow_unreadable: bool,
@@ -51,12 +56,19 @@ def train_network(
     """Train by `recipe`, from `head` on the backbone where one is given; see `train`.
 
     The best epoch is chosen on the part `val` of the pairs, or, without one, on a tenth of the
-    users that is then held out of training.
+    users that is then held out of training. `kept` says whether `folder` outlives the call.
     """
+    lost = _missing(gathered, allow=allow_unreadable)
     gathered = _with_validation(gathered, recipe.seed)
     features = gathered.features
-    _check_missing(gathered, allow=allow_unreadable)
-    ranker = Ranker(load_weights(weights))
+    backbone = load_weights(weights)
+    # A layer that tells ImageNet's classes takes no part; processes would wait for its gradient.
+    for name, parameter in backbone.named_parameters():
+        if name.startswith(f"{backbone_spec(weights.name).last_layer}."):
+            parameter.requires_grad_(False)
+    # New layers begin with the seed's numbers, but not with those of random backbone weights.
+    torch.manual_seed(_NEW_LAYERS + recipe.seed)
+    ranker = Ranker(backbone)
     if head is not None:
         with torch.no_grad():
             ranker.head.weight.copy_(torch.from_numpy(head.weights)[None])
@@ -66,7 +78,14 @@ def train_network(
     feed = PictureFeed(features.paths, transform_named(recipe.transform), seed=recipe.seed)
     start = {name: value.clone() for name, value in ranker.state_dict().items()}
     folder.mkdir(parents=True, exist_ok=True)
-    with processes() as mine:
+    with processes() as mine, journal(folder) as write:
+        if mine.is_first and not resume:
+            remove_run(folder)
+
+        def on_epoch(history: Sequence[Epoch]) -> None:
+            remove_results(folder)
+            write(history)
+
         fitted = fit(
             PairNetwork(ranker, loss_named(recipe.loss), nuisance=recipe.nuisance),
             learnt,
@@ -78,6 +97,8 @@ def train_network(
             resume=resume,
             allow_unreadable=allow_unreadable,
             progress=progress,
+            on_epoch=on_epoch,
+            about=_about(weights, features, learnt, held_out),
         )
         _mix(ranker, start, recipe.wise)
         scores = score_pictures(ranker, feed, np.arange(len(features.paths)), recipe, mine)
@@ -100,13 +121,16 @@ def train_network(
         evaluations=tuple(measured),
         calibration=calibration,
         learnt_from=gathered.learnt_from,
-        pairs_without_picture=gathered.learn.num_rows - len(gathered.used),
+        data=gathered.data,
+        pairs_without_picture=lost,
         measured_without_picture=without,
         unreadable=(
             *features.unreadable,
             *(Unreadable(names[row], why) for row, why in sorted(fitted.unreadable.items())),
         ),
         epochs=fitted.history,
+        best_epoch=fitted.best,
+        checkpoints=folder if kept else None,
     )
 
 
@@ -148,16 +172,28 @@ def _with_validation(gathered: Gathered, seed: int) -> Gathered:
     )
 
 
-def _check_missing(gathered: Gathered, *, allow: bool) -> None:
-    n = gathered.learn.num_rows
-    _, kept = pair_set(gathered.learn, gathered.features.row)
-    lost = n - kept.num_rows
+def _missing(gathered: Gathered, *, allow: bool) -> int:
+    """How many pairs lack a picture; raises DataError where that is too many."""
+    n: int = gathered.learn.num_rows
+    lost = n - len(gathered.used)
     if lost > MOST_UNREADABLE * n and not allow:
         raise DataError(
             f"{lost:,} of {n:,} pairs lack a picture that can be read, more than "
             f"{MOST_UNREADABLE:.0%}",
             remedy="mend the pictures, or --allow-unreadable",
         )
+    return lost
+
+
+def _about(
+    weights: BackboneWeights, features: Features, learnt: LabelledPairs, held_out: LabelledPairs
+) -> str:
+    """The weights and the names of the pictures, which a checkpoint belongs to."""
+    name = {row: image for image, row in features.row.items()}
+    rows = [side for pairs in (learnt, held_out) for side in (pairs.winner, pairs.loser)]
+    return json.dumps(
+        [weights.key, [name[row] for row in np.unique(np.concatenate(rows)).tolist()]]
+    )
 
 
 def _mix(ranker: Ranker, start: Mapping[str, torch.Tensor], share: float) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from i2pa.errors import UserInputError
 from i2pa.models.backbones import LITE2
 from i2pa.models.pixels import PixelScaling
+from i2pa.training.losses import loss_named
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
@@ -118,6 +119,8 @@ def changed(recipe: Recipe | NetworkRecipe, changes: Mapping[str, Any]) -> Recip
     if precision not in get_args(Precision):
         choices = ", ".join(get_args(Precision))
         raise UserInputError(f"unknown precision {precision!r}", remedy=f"choose from {choices}")
+    if "loss" in given:
+        loss_named(given["loss"])
     return replace(recipe, **given)
 
 

@@ -57,9 +57,10 @@ def train(
     `calibrate_on` are ordinary pairs (no ΔS cut) of users that `pairs` lacks, for the temperature
     and the reference quantiles; without it both come from out-of-fold scores of `pairs` itself,
     whose winners are clearer than everyday ones, so probabilities come out too sure.
-    A recipe for a whole network keeps its checkpoints in `folder` (default: nowhere for long), goes
-    on from there with `resume`, and stops where over 5 % of the pairs lack a readable picture,
-    unless `allow_unreadable`. `reference_users` says who those users are, in the name of the
+    A recipe for a whole network keeps its checkpoint and metrics in `folder` (default: nowhere for
+    long), in place of what a run left there, goes on from there with `resume`, and stops where
+    over 5 % of the pairs lack a readable picture, unless `allow_unreadable`. `reference_users`
+    says who those users are, in the name of the
     reference. `progress` is told pictures embedded and all, `training_progress` pairs seen and
     all. Raises DataError where nothing can be learnt or users overlap, UserInputError where a name
     in `validate_on` is that of a part of `pairs`, and ModelError where the backbone or its weights
@@ -93,6 +94,7 @@ def train(
             carried,
             naming,
             folder or Path(nowhere),
+            kept=folder is not None,
             head=start,
             resume=resume,
             allow_unreadable=allow_unreadable,
@@ -155,6 +157,7 @@ def _train_probe(
         evaluations=(out_of_fold, *measured),
         calibration=calibration,
         learnt_from=gathered.learnt_from,
+        data=gathered.data,
         pairs_without_picture=gathered.learn.num_rows - len(gathered.used),
         measured_without_picture=without,
         unreadable=gathered.features.unreadable,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from i2pa.models.backbones import BackboneWeights
 from i2pa.models.metadata import ModelMetadata, Reference
 from i2pa.models.ranker import Ranker
 from i2pa.training.features import Unreadable
-from i2pa.training.gather import Gathered
+from i2pa.training.gather import DataFacts, Gathered
 from i2pa.training.loop import Epoch
 from i2pa.training.measure import Calibration, Evaluation
 from i2pa.training.probe import CrossValidation, Head
@@ -29,7 +30,8 @@ class TrainedModel:
     """A trained ranker and what is known of it.
 
     `chosen` says how its last choice was made. `head` is the fitted head of the recipe `probe`
-    and `grid` what cross-validation saw of each ℓ2; `epochs` what a network's training saw.
+    and `grid` what cross-validation saw of each ℓ2; `epochs` what a network's training saw,
+    `best_epoch` the one that was kept, `checkpoints` the folder with its checkpoint, if any.
     """
 
     ranker: Ranker
@@ -40,6 +42,7 @@ class TrainedModel:
     evaluations: tuple[Evaluation, ...]
     calibration: Calibration
     learnt_from: str
+    data: DataFacts
     pairs_without_picture: int
     measured_without_picture: int
     unreadable: tuple[Unreadable, ...]
@@ -47,6 +50,8 @@ class TrainedModel:
     l2: float | None = None
     grid: tuple[CrossValidation, ...] = ()
     epochs: tuple[Epoch, ...] = ()
+    best_epoch: int | None = None
+    checkpoints: Path | None = None
 
 
 def named(
