@@ -28,6 +28,11 @@ def model_card(model: TrainedModel, sha256: str) -> str:
         "",
         *evaluation_table(model.evaluations),
         "",
+        *(
+            ["## Likes predicted", "", *(f"- {note}." for note in model.likes.notes), ""]
+            if model.likes
+            else []
+        ),
         "## What a score means",
         "",
         "Higher is better; a score has no zero and no unit. Percentiles refer to: "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from i2pa.models.backbones import BackboneWeights
 from i2pa.models.metadata import ModelMetadata, Reference
 from i2pa.models.ranker import Ranker
+from i2pa.training.absolute import LikesFit
 from i2pa.training.features import Unreadable
 from i2pa.training.gather import Gathered
 from i2pa.training.loop import Epoch
@@ -29,7 +30,8 @@ class TrainedModel:
     """A trained ranker and what is known of it.
 
     `chosen` says how its last choice was made. `head` is the fitted head of the recipe `probe`
-    and `grid` what cross-validation saw of each ℓ2; `epochs` what a network's training saw.
+    and `grid` what cross-validation saw of each ℓ2; `epochs` what a network's training saw; `likes`
+    how well the recipe `absolute` predicts them.
     """
 
     ranker: Ranker
@@ -47,6 +49,7 @@ class TrainedModel:
     l2: float | None = None
     grid: tuple[CrossValidation, ...] = ()
     epochs: tuple[Epoch, ...] = ()
+    likes: LikesFit | None = None
 
 
 def named(
