@@ -13,7 +13,7 @@ from i2pa.cli import output
 from i2pa.cli.app import app
 from i2pa.errors import UserInputError, needs_extra
 
-NETWORK = "Whole networks (finetune, paper)"
+NETWORK = "Whole networks (finetune, paper, absolute)"
 
 
 @app.command()
@@ -42,6 +42,12 @@ def train(
     ] = None,
     transform: Annotated[str | None, typer.Option(help="Preprocessing.")] = None,
     backbone: Annotated[str | None, typer.Option(help="The network to train a head on.")] = None,
+    posts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Posts that the pairs were made from (absolute).", rich_help_panel=NETWORK
+        ),
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -119,15 +125,17 @@ def train(
     """Train a model. Example: i2pa train pairs.parquet --images photos -o run
 
     Recipes: probe, a head on a frozen backbone, in seconds; finetune, from there into the whole
-    network; paper, the paper's own.
+    network; paper, the paper's own; absolute, its baseline that learns likes (--posts).
     """
     with needs_extra("i2pa train", "train"):
         # Drawn with at the end; that it is missing should be told before hours of training.
         import matplotlib  # noqa: F401
 
         from i2pa.pairs import read_pairs
+        from i2pa.posts import load_posts
         from i2pa.training import Recipe, check_run_folder, write_run
         from i2pa.training import train as train_model
+        from i2pa.training.absolute import POST_COLUMNS
         from i2pa.training.card import FROM_RANDOM_WEIGHTS, evaluation_table
         from i2pa.training.processes import is_first_process
         from i2pa.training.recipes import changed, recipe_named
@@ -159,6 +167,7 @@ def train(
     check_run_folder(out, overwrite=overwrite, resume=resume)
     measured = _labelled(validate or [])
     files = {pairs.name: pairs, **measured} | ({calibrate.name: calibrate} if calibrate else {})
+    files |= {posts.name: posts} if posts else {}
     learn = read_pairs(pairs)
     validate_on = {label: read_pairs(path) for label, path in measured.items()}
     calibrate_on = read_pairs(calibrate) if calibrate else None
@@ -181,6 +190,7 @@ def train(
                 learn,
                 images,
                 chosen,
+                posts=load_posts(posts, POST_COLUMNS) if posts else None,
                 weights=weights,
                 validate_on=validate_on,
                 calibrate_on=calibrate_on,
@@ -205,6 +215,8 @@ def train(
         output.warn(
             f"{model.measured_without_picture:,} pairs to measure on left out: a picture is missing"
         )
+    for note in model.likes.notes if model.likes else ():
+        output.warn(note)
     print("\n".join(evaluation_table(model.evaluations)))
     print(f"\n{model.metadata.tag}: {file.path} ({model.chosen})")
     print(f"Try it: i2pa rank FOLDER --model {out}")

@@ -53,6 +53,9 @@ class Batch:
     b_time: Ints
     pair: Ints
 
+    def __len__(self) -> int:
+        return len(self.pair)
+
 
 def epoch_batches(
     pairs: LabelledPairs, size: int, seed: int, epoch: int, *, by_user: bool = False

@@ -45,6 +45,11 @@ def model_card(model: TrainedModel, sha256: str, inputs: Mapping[str, str]) -> s
         "",
         *evaluation_table(model.evaluations),
         "",
+        *(
+            ["## Likes predicted", "", *(f"- {note}." for note in model.likes.notes), ""]
+            if model.likes
+            else []
+        ),
         "## What a score means",
         "",
         *_scale(model),

@@ -1,10 +1,10 @@
 """Training a whole network on pairs, epoch by epoch.
 
 One forward pass over the pictures of a batch, each once; their scores' differences against the
-labels; the best epoch by validation accuracy is kept. Everything drawn at random comes from the
-seed and the epoch, and a checkpoint follows each epoch, so a run that was killed goes on to the
-same weights. Under torchrun each process takes its share of every batch. What a network is and
-where pictures lie stay out.
+labels, or what another objective asks; the best epoch by validation accuracy is kept. Everything
+drawn at random comes from the seed and the epoch, and a checkpoint follows each epoch, so a run
+that was killed goes on to the same weights. Under torchrun each process takes its share of every
+batch. What a network is and where pictures lie stay out.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from i2pa.errors import DataError
-from i2pa.images.transforms import Pixels
 from i2pa.metrics.accuracy import accuracy_of_users
 from i2pa.models.ranker import Ranker
-from i2pa.training.batches import Batch, Ints, LabelledPairs, epoch_batches, shares
+from i2pa.training.batches import Batch, Floats, Ints, LabelledPairs, epoch_batches, shares
 from i2pa.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from i2pa.training.feed import Fed, PictureFeed
 from i2pa.training.losses import (
@@ -38,6 +38,7 @@ from i2pa.training.losses import (
     standardised,
 )
 from i2pa.training.nuisance import NuisanceTower, time_features
+from i2pa.training.objective import Network, Objective, P, Scored, autocast, nothing
 from i2pa.training.processes import Processes
 from i2pa.training.recipes import NetworkRecipe
 
@@ -47,7 +48,7 @@ MOST_UNREADABLE = 0.05
 _PICTURES_AT_ONCE = 64
 
 
-class PairNetwork(nn.Module):
+class PairNetwork(Network):
     """A ranker, and what is trained beside it: each picture's spread, and the clock's share."""
 
     def __init__(self, ranker: Ranker, loss: PairLoss, *, nuisance: bool) -> None:
@@ -78,7 +79,11 @@ class PairNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class Epoch:
-    """What was measured after an epoch; accuracies are means of users, NaN where not measured."""
+    """What was measured after an epoch; accuracies are means of users, NaN where not measured.
+
+    That on training pairs is a mean of pairs, met on the way; where likes are learnt, of some pairs
+    after the epoch. `train_loss` and `pairs_per_second` are then of posts.
+    """
 
     epoch: int
     train_loss: float
@@ -91,18 +96,56 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Every epoch's measures, which one was best, and the pictures that could not be read."""
+    """Every epoch's measures, which one was best, and the pictures that could not be read.
+
+    `downward` says that the best weights score the more popular picture lower.
+    """
 
     history: tuple[Epoch, ...]
     best: int
     unreadable: dict[int, str]
+    downward: bool = False
 
 
 Report = Callable[[int, int], None]
 
 
+@dataclass(frozen=True)
+class PairObjective:
+    """Tell winners from losers, by the loss that the recipe names."""
+
+    pairs: LabelledPairs
+    recipe: NetworkRecipe
+
+    @property
+    def size(self) -> int:
+        """Pairs an epoch."""
+        return len(self.pairs)
+
+    @property
+    def columns(self) -> Sequence[Floats]:
+        """Nothing beside the pairs."""
+        return ()
+
+    def batches(self, epoch: int, n_parts: int) -> Sequence[Sequence[Batch]]:
+        """See `epoch_batches`."""
+        recipe = self.recipe
+        whole = epoch_batches(self.pairs, recipe.batch, recipe.seed, epoch, by_user=recipe.by_user)
+        return [tuple(shares(batch, n_parts)) for batch in whole]
+
+    def loss(
+        self, network: nn.Module, part: Batch, pictures: Fed, whole: int
+    ) -> tuple[Tensor, Floats]:
+        """See `Objective.loss`; items are pairs."""
+        return _loss(network, part, pictures, whole, loss_named(self.recipe.loss), self.recipe)
+
+    def upward(self, scored: Scored) -> float | None:  # noqa: ARG002
+        """None: winners are taught to score higher."""
+        return None
+
+
 def fit(
-    network: PairNetwork,
+    network: Network,
     pairs: LabelledPairs,
     held_out: LabelledPairs,
     feed: PictureFeed,
@@ -110,6 +153,7 @@ def fit(
     folder: Path,
     *,
     processes: Processes,
+    objective: Objective[Any] | None = None,
     resume: bool = False,
     allow_unreadable: bool = False,
     progress: Report | None = None,
@@ -118,20 +162,21 @@ def fit(
 ) -> Fitted:
     """Train `network` in place; it ends with the weights of the best epoch.
 
-    `pairs` and `held_out` name pictures by their rows in `feed`. Without held-out pairs the last
-    epoch is kept. `progress` is told pairs seen, and all of the run; `on_epoch`, in the first
-    process, every epoch so far. `about` names what the numbers here do not tell: pictures and
-    weights. Raises DataError where too many pairs lack a readable picture, ModelError where the
-    checkpoint to go on from is another run's.
+    `pairs` and `held_out` name pictures by their rows in `feed`. `objective` None is the pairs
+    themselves, for a `PairNetwork`. Without held-out pairs the last epoch is kept. `progress` is
+    told pairs (or posts) seen, and all of the run; `on_epoch`, in the first process, every epoch
+    so far. `about` names what the numbers here do not tell: pictures and weights. Raises DataError
+    where too many pairs lack a readable picture, ModelError where the checkpoint to go on from is
+    another run's.
     """
-    loss = loss_named(recipe.loss)
+    aim: Objective[Any] = objective or PairObjective(pairs, recipe)
     device = processes.device
     network.to(device)
     if recipe.channels_last:
         convert_conv2d_weight_memory_format(network, torch.channels_last)
     optimizer = _optimizer(network, recipe)
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
-    plan = _plan(recipe, pairs, held_out, about)
+    plan = _plan(recipe, pairs, held_out, aim, about)
     history: list[Epoch] = []
     best, best_weights = 0, _copied(network)
     found = load_checkpoint(folder, plan) if resume else None
@@ -143,6 +188,7 @@ def fit(
         best, best_weights = found.best_epoch, found.best
         feed.unreadable.update(found.unreadable)
     trained = processes.shared(network)
+    scored = partial(score_pictures, network.ranker, feed, recipe=recipe, processes=processes)
 
     for epoch in range(len(history) + 1, recipe.epochs + 1):
         if recipe.patience is not None and epoch - 1 - best >= recipe.patience and history:
@@ -152,14 +198,14 @@ def fit(
         torch.manual_seed(_number(recipe.seed, epoch))
         _train_mode(network, recipe)
         start, seen, sums = time.perf_counter(), 0, np.zeros(3)
-        batches = epoch_batches(pairs, recipe.batch, recipe.seed, epoch, by_user=recipe.by_user)
-        parts = _own_parts(batches, recipe.accumulate, processes)
+        batches = aim.batches(epoch, recipe.accumulate * processes.n)
+        parts = _own_parts(batches, processes)
         crops = epoch if recipe.random_crop else None
         fed = feed.batches((part.images for _, part in parts), random_crop_of_epoch=crops)
         for i, ((whole, part), pictures) in enumerate(zip(parts, fed, strict=True), start=1):
             ends_batch = i % recipe.accumulate == 0
             with nullcontext() if ends_batch else processes.no_sync(trained):
-                value, counts = _loss(trained, part, pictures, len(whole.pair), loss, recipe)
+                value, counts = aim.loss(trained, part, pictures, whole)
                 # Processes average their gradients; a batch's is their sum.
                 torch.autograd.backward(scaler.scale(value * processes.n))
                 sums += counts
@@ -167,18 +213,19 @@ def fit(
                 scaler.step(optimizer)
                 scaler.update()
                 optimizer.zero_grad(set_to_none=True)
-            seen += len(part.pair)
+            seen += len(part)
             if progress and processes.is_first:
-                every = (epoch - 1) * len(pairs) + seen * processes.n
-                progress(every, recipe.epochs * len(pairs))
+                every = (epoch - 1) * aim.size + seen * processes.n
+                progress(every, recipe.epochs * aim.size)
             _check_readable(feed, pairs, allow=allow_unreadable)
         total, right, n = processes.summed(sums).tolist()
         seconds = time.perf_counter() - start
-        val_loss, val_accuracy = _measure(network, held_out, feed, recipe, processes)
+        upward = aim.upward(scored)
+        val_loss, val_accuracy = _measure(scored, held_out, downward=_downward(upward))
         row = Epoch(
             epoch=epoch,
             train_loss=total / max(n, 1),
-            train_accuracy=right / max(n, 1),
+            train_accuracy=right / max(n, 1) if upward is None else max(upward, 1 - upward),
             val_accuracy=val_accuracy,
             val_loss=val_loss,
             pairs_per_second=n / seconds,
@@ -208,7 +255,13 @@ def fit(
                 on_epoch(tuple(history))
     network.load_state_dict(best_weights)
     network.eval()
-    return Fitted(tuple(history), best, dict(feed.unreadable))
+    downward = _downward(aim.upward(scored))
+    return Fitted(tuple(history), best, dict(feed.unreadable), downward)
+
+
+def _downward(upward: float | None) -> bool:
+    """Whether most training pairs are right the other way round."""
+    return upward is not None and upward < 0.5
 
 
 def _loss(
@@ -218,7 +271,7 @@ def _loss(
     whole: int,
     loss: PairLoss,
     recipe: NetworkRecipe,
-) -> tuple[Tensor, npt.NDArray[np.float64]]:
+) -> tuple[Tensor, Floats]:
     """The share of some pairs in the mean loss of a batch of `whole`; their sums of loss and
     hits, and their number."""
     device = next(network.parameters()).device
@@ -227,9 +280,8 @@ def _loss(
     pixels, a, b = pictures.pixels, a[good], b[good]
     times = time_features(part.a_time[good], part.b_time[good])
     if not good.size:
-        # Every process has to take part in every step, if only with nothing.
-        pixels = _nothing(pixels)
-    with torch.autocast(device.type, _DTYPES[recipe.precision], enabled=recipe.autocast):
+        pixels = nothing(pixels)
+    with autocast(device, recipe):
         judged, score, spread = network(
             *(torch.from_numpy(array).to(device) for array in (pixels, a, b)), times.to(device)
         )
@@ -247,17 +299,9 @@ def _loss(
     return value, np.array([float(each.detach().sum()), float(half_right.sum()), len(good)])
 
 
-def _nothing(pixels: Pixels) -> Pixels:
-    """One black picture of the size of `pixels`."""
-    return np.zeros((1, *pixels.shape[1:]), np.uint8)
-
-
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
 def score_pictures(
     ranker: nn.Module, feed: PictureFeed, rows: Ints, recipe: NetworkRecipe, processes: Processes
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     """Scores [n] of the pictures `rows` [n], crops at the centre; NaN where unreadable."""
     ranker.eval()
     scores = np.zeros(len(rows))
@@ -269,27 +313,19 @@ def score_pictures(
         for part, fed in zip(parts, feed.batches(rows[part] for part in parts), strict=True):
             found = np.full(len(part), np.nan)
             if len(fed.pixels):
-                with torch.autocast(
-                    processes.device.type, _DTYPES[recipe.precision], enabled=recipe.autocast
-                ):
+                with autocast(processes.device, recipe):
                     score = ranker(torch.from_numpy(fed.pixels).to(processes.device))[0]
                 found[fed.place >= 0] = score.float().cpu().numpy()
             scores[part] = found
     return processes.summed(scores)
 
 
-def _measure(
-    network: PairNetwork,
-    held_out: LabelledPairs,
-    feed: PictureFeed,
-    recipe: NetworkRecipe,
-    processes: Processes,
-) -> tuple[float, float]:
+def _measure(scored: Scored, held_out: LabelledPairs, *, downward: bool) -> tuple[float, float]:
     """Hard log loss (nats, temperature 1) and mean of users' accuracy on pairs not learnt from."""
     if not len(held_out):
         return float("nan"), float("nan")
     rows = np.unique(np.concatenate([held_out.winner, held_out.loser]))
-    scores = score_pictures(network.ranker, feed, rows, recipe, processes)
+    scores = -scored(rows) if downward else scored(rows)
     winner, loser = (np.searchsorted(rows, side) for side in (held_out.winner, held_out.loser))
     delta = scores[winner] - scores[loser]
     known = ~np.isnan(delta)
@@ -299,20 +335,20 @@ def _measure(
     return float(np.logaddexp(0, -delta[known]).mean()), float(means.mean())
 
 
-def _optimizer(network: PairNetwork, recipe: NetworkRecipe) -> torch.optim.Optimizer:
+def _optimizer(network: Network, recipe: NetworkRecipe) -> torch.optim.Optimizer:
     """Adam with ℓ2 in the gradient, as the paper's, the head (and what is beside it) faster."""
-    head = [*network.ranker.head.parameters()]
-    head += [p for part in (network.spread, network.clock) if part for p in part.parameters()]
-    ids = {id(parameter) for parameter in head}
-    body = [p for p in network.parameters() if id(p) not in ids and p.requires_grad]
+    slow = {id(p) for p in network.ranker.parameters()}
+    slow -= {id(p) for p in network.ranker.head.parameters()}
+    body = [p for p in network.parameters() if id(p) in slow and p.requires_grad]
+    head = [p for p in network.parameters() if id(p) not in slow]
     groups = [(body, recipe.rate_body), (head, recipe.rate_head)]
     return torch.optim.Adam(
-        [{"params": list(p), "lr": rate, "base_rate": rate} for p, rate in groups],
+        [{"params": p, "lr": rate, "base_rate": rate} for p, rate in groups],
         weight_decay=recipe.l2,
     )
 
 
-def _train_mode(network: PairNetwork, recipe: NetworkRecipe) -> None:
+def _train_mode(network: Network, recipe: NetworkRecipe) -> None:
     network.train()
     if recipe.freeze_norm:
         for module in network.modules():
@@ -320,14 +356,12 @@ def _train_mode(network: PairNetwork, recipe: NetworkRecipe) -> None:
                 module.eval()
 
 
-def _own_parts(
-    batches: Sequence[Batch], accumulate: int, processes: Processes
-) -> list[tuple[Batch, Batch]]:
-    """This process's part of each step, beside the whole batch: `accumulate` parts a batch."""
+def _own_parts(batches: Sequence[Sequence[P]], processes: Processes) -> list[tuple[int, P]]:
+    """This process's parts of every batch, beside the size of the whole batch."""
     return [
-        (batch, part)
-        for batch in batches
-        for part in list(shares(batch, accumulate * processes.n))[processes.rank :: processes.n]
+        (sum(len(part) for part in parts), mine)
+        for parts in batches
+        for mine in parts[processes.rank :: processes.n]
     ]
 
 
@@ -348,13 +382,21 @@ def _copied(network: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
 
 
-def _plan(recipe: NetworkRecipe, pairs: LabelledPairs, held_out: LabelledPairs, about: str) -> str:
+def _plan(
+    recipe: NetworkRecipe,
+    pairs: LabelledPairs,
+    held_out: LabelledPairs,
+    objective: Objective[Any],
+    about: str,
+) -> str:
     """SHA-256 of all that decides what a run ends with, but for the number of epochs."""
     facts = asdict(recipe) | {"epochs": None, "patience": None}
     hashed = hashlib.sha256(json.dumps([facts, about], sort_keys=True).encode())
     for table in (pairs, held_out):
         for column in vars(table).values():
             hashed.update(np.ascontiguousarray(column).tobytes())
+    for column in objective.columns:
+        hashed.update(np.ascontiguousarray(column).tobytes())
     return hashed.hexdigest()
 
 

@@ -18,6 +18,13 @@ from i2pa.errors import DataError
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import BackboneWeights, backbone_spec, load_weights
 from i2pa.models.ranker import Ranker
+from i2pa.training.absolute import (
+    Absolute,
+    AbsoluteNetwork,
+    LikesObjective,
+    PostFacts,
+    likes_fit,
+)
 from i2pa.training.batches import LabelledPairs
 from i2pa.training.features import Features, Progress, Unreadable
 from i2pa.training.feed import PictureFeed
@@ -49,14 +56,16 @@ def train_network(
     *,
     kept: bool,
     head: Head | None,
+    facts: PostFacts | None = None,
     resume: bool,
     allow_unreadable: bool,
     progress: Progress | None,
 ) -> TrainedModel:
     """Train by `recipe`, from `head` on the backbone where one is given; see `train`.
 
-    The best epoch is chosen on the part `val` of the pairs, or, without one, on a tenth of the
-    users that is then held out of training. `kept` says whether `folder` outlives the call.
+    With the `facts` of their posts, likes are learnt in place of pairs. The best epoch is chosen on
+    the part `val` of the pairs, or, without one, on a tenth of the users that is then held out of
+    training. `kept` says whether `folder` outlives the call.
     """
     lost = _missing(gathered, allow=allow_unreadable)
     gathered = _with_validation(gathered, recipe.seed)
@@ -74,9 +83,18 @@ def train_network(
             ranker.head.weight.copy_(torch.from_numpy(head.weights)[None])
             ranker.head.bias.fill_(head.bias)
     learnt = labelled(gathered.used, gathered.used_table, recipe)
-    held_out = labelled(*pair_set(gathered.held_out[VALIDATION], features.row))
+    val_pairs, val_table = pair_set(gathered.held_out[VALIDATION], features.row)
+    held_out = labelled(val_pairs, val_table)
     feed = PictureFeed(features.paths, transform_named(recipe.transform), seed=recipe.seed)
     start = {name: value.clone() for name, value in ranker.state_dict().items()}
+    absolute = None
+    if facts is not None:
+        learnt_posts = facts.of(gathered.used, gathered.used_table)
+        absolute = Absolute(
+            AbsoluteNetwork(ranker, learnt_posts.s.mean()),
+            LikesObjective(learnt_posts, learnt, recipe),
+            facts.of(val_pairs, val_table),
+        )
     folder.mkdir(parents=True, exist_ok=True)
     with processes() as mine, journal(folder) as write:
         if mine.is_first and not resume:
@@ -87,20 +105,26 @@ def train_network(
             write(history)
 
         fitted = fit(
-            PairNetwork(ranker, loss_named(recipe.loss), nuisance=recipe.nuisance),
+            PairNetwork(ranker, loss_named(recipe.loss), nuisance=recipe.nuisance)
+            if absolute is None
+            else absolute.network,
             learnt,
             held_out,
             feed,
             recipe,
             folder,
             processes=mine,
+            objective=None if absolute is None else absolute.objective,
             resume=resume,
             allow_unreadable=allow_unreadable,
             progress=progress,
             on_epoch=on_epoch,
             about=_about(weights, features, learnt, held_out),
         )
-        _mix(ranker, start, recipe.wise)
+        if absolute is None:
+            _mix(ranker, start, recipe.wise)
+        elif fitted.downward:
+            absolute.network.turn()
         scores = score_pictures(ranker, feed, np.arange(len(features.paths)), recipe, mine)
     ranker = ranker.cpu().eval()
     measured, without = gathered.measured(scores)
@@ -108,15 +132,15 @@ def train_network(
     ordinary, _ = pair_set(by, features.row)
     calibration = calibrate(ordinary.delta(scores), ordinary)
     quantiles = reference(scores, ordinary, naming.users, "never trained on")
+    likes = None if absolute is None else likes_fit(absolute, scores, turned=fitted.downward)
+    loss = f"loss {recipe.loss}" if absolute is None else "least squares on log likes"
     chosen = f"epoch {fitted.best} of {len(fitted.history)} (best validation accuracy)"
     names = {row: image for image, row in features.row.items()}
     return TrainedModel(
         ranker=ranker,
         recipe=recipe,
         weights=weights,
-        metadata=named(
-            naming, recipe, weights, gathered, quantiles, calibration, f"loss {recipe.loss}"
-        ),
+        metadata=named(naming, recipe, weights, gathered, quantiles, calibration, loss),
         chosen=chosen,
         evaluations=tuple(measured),
         calibration=calibration,
@@ -131,6 +155,7 @@ def train_network(
         epochs=fitted.history,
         best_epoch=fitted.best,
         checkpoints=folder if kept else None,
+        likes=likes,
     )
 
 

@@ -12,6 +12,7 @@ from i2pa.models.pixels import PixelScaling
 from i2pa.training.losses import loss_named
 
 Precision = Literal["float32", "bfloat16", "float16"]
+Target = Literal["pairs", "likes"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class NetworkRecipe:
     batch norm's statistics. `by_user` keeps a user's pairs in one batch, each picture forward
     once; `per_user` lets users count alike; `nuisance` trains the clock's share beside the
     pictures. `wise` mixes the weights at the start and the end (WiSE-FT), 1 being the end alone.
+    `target` is what is learnt: which picture of a pair wins, or the log likes of each picture; for
+    those `batch` counts pictures, and nothing that is about pairs (`PAIRS_ONLY`) has a meaning.
     """
 
     name: str
@@ -70,6 +73,7 @@ class NetworkRecipe:
     precision: Precision = "float32"
     channels_last: bool = True
     seed: int = 0
+    target: Target = "pairs"
 
     @property
     def autocast(self) -> bool:
@@ -97,8 +101,17 @@ FINETUNE = NetworkRecipe(
 )
 """From the probe's head into the whole network (LP-FT, Kumar et al. 2022)."""
 
+ABSOLUTE = NetworkRecipe(
+    "absolute", backbone="resnet50", transform="crop224@1", random_crop=True, target="likes"
+)
+"""The baseline of the paper's ablation: log likes from the picture's score and six facts of its
+post. What the paper leaves open is as in `PAPER`; 64 pictures a batch are a reading."""
+
+PAIRS_ONLY = ("loss", "start", "by_user", "per_user", "nuisance", "flip_labels", "wise")
+"""Fields of a recipe that say nothing where likes are learnt."""
+
 RECIPES: dict[str, Recipe | NetworkRecipe] = {
-    recipe.name: recipe for recipe in (PROBE, PAPER, FINETUNE)
+    recipe.name: recipe for recipe in (PROBE, PAPER, FINETUNE, ABSOLUTE)
 }
 
 
@@ -108,7 +121,9 @@ def changed(recipe: Recipe | NetworkRecipe, changes: Mapping[str, Any]) -> Recip
     Raises UserInputError for a field that it does not have, or a value that is none of its own.
     """
     given = {name: value for name, value in changes.items() if value is not None}
-    known = [field.name for field in fields(recipe)]
+    known = {field.name for field in fields(recipe)}
+    if isinstance(recipe, NetworkRecipe) and recipe.target == "likes":
+        known -= {*PAIRS_ONLY}
     for name in given:
         if name not in known:
             raise UserInputError(

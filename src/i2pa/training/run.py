@@ -218,6 +218,7 @@ def _record(model: TrainedModel, inputs: Mapping[str, str]) -> dict[str, Any]:
         "pairs_without_picture": model.pairs_without_picture,
         "unreadable": [dataclasses.asdict(picture) for picture in model.unreadable],
         "evaluations": [dataclasses.asdict(evaluation) for evaluation in model.evaluations],
+        "likes": None if model.likes is None else dataclasses.asdict(model.likes),
         "calibration": dataclasses.asdict(model.calibration),
         "metadata": model.metadata.to_strings(),
     }

@@ -10,13 +10,15 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import torch
 
+from i2pa.errors import DataError, UserInputError
 from i2pa.models.backbones import BackboneWeights, WeightsSource, backbone_weights, load_weights
 from i2pa.models.ranker import Ranker
+from i2pa.training.absolute import PostFacts, post_facts
 from i2pa.training.features import Progress
 from i2pa.training.gather import PLAIN_L2, Gathered, gather
 from i2pa.training.measure import calibrate, evaluate, reference
-from i2pa.training.network import train_network
-from i2pa.training.pairset import pair_set
+from i2pa.training.network import VALIDATION, train_network
+from i2pa.training.pairset import is_graded, pair_set
 from i2pa.training.probe import (
     CrossValidation,
     Head,
@@ -36,6 +38,7 @@ def train(
     images: Path | Sequence[Path],
     recipe: Recipe | NetworkRecipe = PROBE,
     *,
+    posts: pa.Table | None = None,
     weights: WeightsSource = None,
     validate_on: Mapping[str, pa.Table] | None = None,
     calibrate_on: pa.Table | None = None,
@@ -52,20 +55,24 @@ def train(
 
     `pairs` is a pairs table; where its column `split` is filled only the train part is learnt
     from and accuracy is measured on the other parts. `images` is the folder, or folders, that
-    picture paths are relative to. `weights` are the backbone's: None for those of its package, a
-    file, or "random". `validate_on` are further pairs to measure accuracy on, by name.
-    `calibrate_on` are ordinary pairs (no ΔS cut) of users that `pairs` lacks, for the temperature
-    and the reference quantiles; without it both come from out-of-fold scores of `pairs` itself,
-    whose winners are clearer than everyday ones, so probabilities come out too sure.
+    picture paths are relative to. `posts` is the posts table that the pairs were made from: needed
+    by a recipe that learns likes, refused by others. `weights` are the backbone's: None for those
+    of its package, a file, or "random". `validate_on` are further pairs to measure accuracy on, by
+    name. `calibrate_on` are ordinary pairs (no ΔS cut) of users that `pairs` lacks, for the
+    temperature and the reference quantiles; without it both come from out-of-fold scores of
+    `pairs` itself, whose winners are clearer than everyday ones, so probabilities come out too
+    sure.
     A recipe for a whole network keeps its checkpoint and metrics in `folder` (default: nowhere for
     long), in place of what a run left there, goes on from there with `resume`, and stops where
     over 5 % of the pairs lack a readable picture, unless `allow_unreadable`. `reference_users`
     says who those users are, in the name of the
     reference. `progress` is told pictures embedded and all, `training_progress` pairs seen and
-    all. Raises DataError where nothing can be learnt or users overlap, UserInputError where a name
-    in `validate_on` is that of a part of `pairs`, and ModelError where the backbone or its weights
-    cannot be used.
+    all. Raises DataError where nothing can be learnt, users overlap or posts are missing,
+    UserInputError where a name in `validate_on` is that of a part of `pairs` or the recipe has no
+    use for `posts`, and ModelError where the backbone or its weights cannot be used.
     """
+    validation = (validate_on or {}).get(VALIDATION)
+    facts = _facts(recipe, posts, [pairs] if validation is None else [pairs, validation])
     carried = backbone_weights(
         recipe.backbone, weights, pixel_scaling=recipe.pixel_scaling, seed=recipe.seed
     )
@@ -96,10 +103,32 @@ def train(
             folder or Path(nowhere),
             kept=folder is not None,
             head=start,
+            facts=facts,
             resume=resume,
             allow_unreadable=allow_unreadable,
             progress=training_progress,
         )
+
+
+def _facts(
+    recipe: Recipe | NetworkRecipe, posts: pa.Table | None, pairs: Sequence[pa.Table]
+) -> PostFacts | None:
+    """What is known of the posts of all pairs, where the recipe learns likes."""
+    if isinstance(recipe, Recipe) or recipe.target == "pairs":
+        if posts is not None:
+            raise UserInputError(
+                f"--posts means nothing to the recipe {recipe.name}",
+                remedy="leave it out, or choose another --recipe",
+            )
+        return None
+    if any(is_graded(table) for table in pairs):
+        raise DataError("graded pictures have no likes", remedy="train them with --recipe probe")
+    if posts is None:
+        raise DataError(
+            f"the recipe {recipe.name} learns from facts of the posts, and there are no posts",
+            remedy="give --posts the posts.parquet that the pairs were made from",
+        )
+    return post_facts(posts, pairs)
 
 
 @dataclass(frozen=True)

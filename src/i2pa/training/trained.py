@@ -8,6 +8,7 @@ from pathlib import Path
 from i2pa.models.backbones import BackboneWeights
 from i2pa.models.metadata import ModelMetadata, Reference
 from i2pa.models.ranker import Ranker
+from i2pa.training.absolute import LikesFit
 from i2pa.training.features import Unreadable
 from i2pa.training.gather import DataFacts, Gathered
 from i2pa.training.loop import Epoch
@@ -31,7 +32,8 @@ class TrainedModel:
 
     `chosen` says how its last choice was made. `head` is the fitted head of the recipe `probe`
     and `grid` what cross-validation saw of each ℓ2; `epochs` what a network's training saw,
-    `best_epoch` the one that was kept, `checkpoints` the folder with its checkpoint, if any.
+    `best_epoch` the one that was kept, `checkpoints` the folder with its checkpoint, if any;
+    `likes` how well the recipe `absolute` predicts them.
     """
 
     ranker: Ranker
@@ -52,6 +54,7 @@ class TrainedModel:
     epochs: tuple[Epoch, ...] = ()
     best_epoch: int | None = None
     checkpoints: Path | None = None
+    likes: LikesFit | None = None
 
 
 def named(
