@@ -71,5 +71,7 @@ def processes(device: str | None = None) -> Iterator[Processes]:
     distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
         yield Processes(chosen, n, rank)
+        # Who leaves early takes the others' connections along.
+        distributed.barrier()
     finally:
         distributed.destroy_process_group()
