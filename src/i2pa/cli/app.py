@@ -44,7 +44,7 @@ class _Commands(TyperGroup):
             print(f"i2pa: {error}", file=sys.stderr)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
-            raise _stopped() from error
+            raise _stopped(str(error)) from error
         except BrokenPipeError as error:
             # The reader has gone (`i2pa rank . | head`).
             _silence_stdout()
@@ -58,8 +58,9 @@ class _Commands(TyperGroup):
         return result
 
 
-def _stopped() -> typer.Exit:
-    print("i2pa: stopped", file=sys.stderr)
+def _stopped(how: str = "") -> typer.Exit:
+    """`how` is what a command that was stopped has to say of it."""
+    print(f"i2pa: {how or 'stopped'}", file=sys.stderr)
     return typer.Exit(EXIT_CTRL_C)
 
 

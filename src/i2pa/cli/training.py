@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
 from i2pa.cli import output
 from i2pa.cli.app import app
 from i2pa.errors import UserInputError, needs_extra
+
+NETWORK = "Whole networks (finetune, paper, absolute)"
 
 
 @app.command()
@@ -32,7 +33,7 @@ def train(
         typer.Option(help="Ordinary pairs of other users, for probabilities and percentiles."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the finished run in the run folder.")
+        bool, typer.Option("--overwrite", help="Begin anew; give up the run in the run folder.")
     ] = False,
     name: Annotated[str, typer.Option(help="Name of the model.")] = "my-model",
     version: Annotated[int, typer.Option(min=1, help="Version of the model.")] = 1,
@@ -41,6 +42,12 @@ def train(
     ] = None,
     transform: Annotated[str | None, typer.Option(help="Preprocessing.")] = None,
     backbone: Annotated[str | None, typer.Option(help="The network to train a head on.")] = None,
+    posts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Posts that the pairs were made from (absolute).", rich_help_panel=NETWORK
+        ),
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -52,39 +59,154 @@ def train(
         str | None, typer.Option(help="unit or imagenet, where the backbone has both.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of folds and of random weights.")] = 0,
+    loss: Annotated[
+        str | None,
+        typer.Option(help="hard, soft, thurstone or fidelity.", rich_help_panel=NETWORK),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="At most.", rich_help_panel=NETWORK)
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(min=1, help="Epochs without a better one.", rich_help_panel=NETWORK),
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Pairs a step.", rich_help_panel=NETWORK)
+    ] = None,
+    accumulate: Annotated[
+        int | None,
+        typer.Option(min=1, help="Passes that a step is made of.", rich_help_panel=NETWORK),
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="float32, bfloat16 or float16.", rich_help_panel=NETWORK)
+    ] = None,
+    nuisance: Annotated[
+        bool | None,
+        typer.Option(
+            "--nuisance/--no-nuisance",
+            help="Train the clock's share beside the pictures.",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    per_user: Annotated[
+        bool | None,
+        typer.Option(
+            "--per-user/--no-per-user", help="Users count alike.", rich_help_panel=NETWORK
+        ),
+    ] = None,
+    flip_labels: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=0.5,
+            help="Share of training labels turned round (Table 2).",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    wise: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Share of the trained weights (WiSE-FT).", rich_help_panel=NETWORK
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on from the last epoch.", rich_help_panel=NETWORK),
+    ] = False,
+    allow_unreadable: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unreadable",
+            help="Go on though over 5 % of pairs lack a picture.",
+            rich_help_panel=NETWORK,
+        ),
+    ] = False,
 ) -> None:
-    """Train a model. Example: i2pa train pairs.parquet --images photos -o run"""
+    """Train a model. Example: i2pa train pairs.parquet --images photos -o run
+
+    Recipes: probe, a head on a frozen backbone, in seconds; finetune, from there into the whole
+    network; paper, the paper's own; absolute, its baseline that learns likes (--posts).
+    """
     with needs_extra("i2pa train", "train"):
-        from i2pa.models.pixels import PixelScaling
+        # Drawn with at the end; that it is missing should be told before hours of training.
+        import matplotlib  # noqa: F401
+
         from i2pa.pairs import read_pairs
-        from i2pa.training import check_run_folder, write_run
+        from i2pa.posts import load_posts
+        from i2pa.training import Recipe, check_run_folder, write_run
         from i2pa.training import train as train_model
-        from i2pa.training.card import evaluation_table
-        from i2pa.training.recipes import recipe_named
-    chosen = replace(recipe_named(recipe), l2=l2, seed=seed)
-    if transform:
-        chosen = replace(chosen, transform=transform)
-    if backbone:
-        chosen = replace(chosen, backbone=backbone)
-    if pixel_scaling:
-        chosen = replace(chosen, pixel_scaling=cast(PixelScaling, pixel_scaling))
-    check_run_folder(out, overwrite=overwrite)
+        from i2pa.training.absolute import POST_COLUMNS
+        from i2pa.training.card import FROM_RANDOM_WEIGHTS, evaluation_table
+        from i2pa.training.processes import is_first_process
+        from i2pa.training.recipes import changed, recipe_named
+        from i2pa.training.run import how_stopped, nothing_left, remove_checkpoint
+    changes = {
+        "l2": l2,
+        "transform": transform,
+        "backbone": backbone,
+        "pixel_scaling": pixel_scaling,
+        "loss": loss,
+        "epochs": epochs,
+        "patience": patience,
+        "batch": batch,
+        "accumulate": accumulate,
+        "precision": precision,
+        "nuisance": nuisance,
+        "per_user": per_user,
+        "flip_labels": flip_labels,
+        "wise": wise,
+    }
+    chosen = changed(recipe_named(recipe), {"seed": seed} | changes)
+    if resume and overwrite:
+        raise UserInputError("--resume goes on with a run and --overwrite gives it up: choose one")
+    if resume and isinstance(chosen, Recipe):
+        raise UserInputError(
+            f"--resume means nothing to the recipe {recipe}",
+            remedy="leave it out: what was embedded is kept, and the rest takes seconds",
+        )
+    check_run_folder(out, overwrite=overwrite, resume=resume)
     measured = _labelled(validate or [])
     files = {pairs.name: pairs, **measured} | ({calibrate.name: calibrate} if calibrate else {})
-    with output.progress("embedding", "pictures") as progress:
-        model = train_model(
-            read_pairs(pairs),
-            images,
-            chosen,
-            weights=weights,
-            validate_on={label: read_pairs(path) for label, path in measured.items()},
-            calibrate_on=read_pairs(calibrate) if calibrate else None,
-            name=name,
-            version=version,
-            progress=progress,
-        )
+    files |= {posts.name: posts} if posts else {}
+    learn = read_pairs(pairs)
+    validate_on = {label: read_pairs(path) for label, path in measured.items()}
+    calibrate_on = read_pairs(calibrate) if calibrate else None
     inputs = {label: hashlib.sha256(path.read_bytes()).hexdigest() for label, path in files.items()}
-    file = write_run(model, out, inputs)
+    if resume and not isinstance(chosen, Recipe) and nothing_left(out, chosen, inputs):
+        if is_first_process():
+            print(f"{out}: this run is finished; more --epochs or --patience let it go on")
+        return
+    if is_first_process():
+        if overwrite:
+            remove_checkpoint(out)
+        if weights == "random":
+            output.warn(f"WARNING: this model {FROM_RANDOM_WEIGHTS}")
+    try:
+        with (
+            output.progress("embedding", "pictures") as progress,
+            output.progress("training", "pairs") as training_progress,
+        ):
+            model = train_model(
+                learn,
+                images,
+                chosen,
+                posts=load_posts(posts, POST_COLUMNS) if posts else None,
+                weights=weights,
+                validate_on=validate_on,
+                calibrate_on=calibrate_on,
+                name=name,
+                version=version,
+                folder=out,
+                resume=resume,
+                allow_unreadable=allow_unreadable,
+                progress=progress,
+                training_progress=training_progress,
+            )
+        if not is_first_process():
+            return
+        file = write_run(model, out, inputs)
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(how_stopped(out)) from error
     for picture in model.unreadable:
         output.warn(f"{picture.image}: {picture.reason}")
     if model.pairs_without_picture:
@@ -93,8 +215,10 @@ def train(
         output.warn(
             f"{model.measured_without_picture:,} pairs to measure on left out: a picture is missing"
         )
+    for note in model.likes.notes if model.likes else ():
+        output.warn(note)
     print("\n".join(evaluation_table(model.evaluations)))
-    print(f"\n{model.metadata.tag}: {file.path} (ℓ2 {model.l2:g})")
+    print(f"\n{model.metadata.tag}: {file.path} ({model.chosen})")
     print(f"Try it: i2pa rank FOLDER --model {out}")
 
 

@@ -55,7 +55,27 @@ class Transform:
         ImageError for an unreadable picture, UserInputError for an array of another shape or
         dtype.
         """
-        return self._fit(self._rgb(picture, limits))
+        return self.crop(self.resized(picture, limits))
+
+    def resized(self, picture: Picture, limits: Limits = LIMITS) -> Pixels:
+        """The picture before its crop: uint8 RGB [h, w, 3], both sides at least `size`."""
+        image = self._rgb(picture, limits)
+        if self.short_side is None:
+            return np.array(image.resize((self.size, self.size), RESIZE_FILTER))
+        scale = self.short_side / min(image.size)
+        width, height = (max(self.size, round(side * scale)) for side in image.size)
+        return np.array(image.resize((width, height), RESIZE_FILTER))
+
+    def crop(self, resized: Pixels, place: tuple[float, float] | None = None) -> Pixels:
+        """The square that the model sees, [size, size, 3].
+
+        At the centre, or at `place`: where in the room there is, down and across, from 0 to 1.
+        """
+        room = [side - self.size for side in resized.shape[:2]]
+        top, left = (free // 2 for free in room)
+        if place is not None:
+            top, left = (int((free + 1) * at) for free, at in zip(room, place, strict=True))
+        return np.ascontiguousarray(resized[top : top + self.size, left : left + self.size])
 
     def _rgb(self, picture: Picture, limits: Limits) -> Image.Image:
         if isinstance(picture, str | Path):
@@ -66,16 +86,6 @@ class Transform:
         if isinstance(picture, Image.Image):
             return upright_rgb_of(picture)
         return _from_array(picture)
-
-    def _fit(self, image: Image.Image) -> Pixels:
-        if self.short_side is None:
-            image = image.resize((self.size, self.size), RESIZE_FILTER)
-            return np.array(image)
-        scale = self.short_side / min(image.size)
-        width, height = (max(self.size, round(side * scale)) for side in image.size)
-        left, top = (width - self.size) // 2, (height - self.size) // 2
-        image = image.resize((width, height), RESIZE_FILTER)
-        return np.array(image.crop((left, top, left + self.size, top + self.size)))
 
 
 # squash224: what the authors' released weights need, decoded in full as their test.py does.

@@ -2,40 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Mapping
 
+from i2pa.models.backbones import RANDOM
+from i2pa.training.curves import CURVES_FILE
+from i2pa.training.losses import loss_named
 from i2pa.training.measure import Evaluation
-from i2pa.training.train import TrainedModel
+from i2pa.training.recipes import NetworkRecipe
+from i2pa.training.trained import TrainedModel
+
+FROM_RANDOM_WEIGHTS = "starts from random weights, not from weights that know pictures"
 
 
-def model_card(model: TrainedModel, sha256: str) -> str:
-    """Markdown: what it learnt from, its accuracy beside the baselines, its scale, its limits."""
-    metadata, calibration = model.metadata, model.calibration
-    lines = [
-        f"# {metadata.tag}",
+def model_card(model: TrainedModel, sha256: str, inputs: Mapping[str, str]) -> str:
+    """Markdown: what it learnt from and how, its accuracy beside the baselines, scale and limits.
+
+    `sha256` is the model file's; `inputs` are the SHA-256 of the pair files by name.
+    """
+    lines: list[str] = []
+    if model.weights.origin == RANDOM:
+        lines += [f"**WARNING: this model {FROM_RANDOM_WEIGHTS}.**", ""]
+    lines += [
+        f"# {model.metadata.tag}",
         "",
-        f"- Learnt from {model.learnt_from}; {model.pairs_without_picture:,} more pairs had no "
-        "readable picture.",
-        f"- Recipe {model.recipe.name}: {model.weights.label}, {model.recipe.transform}, "
-        f"ℓ2 {model.l2:g} (least out-of-fold log loss).",
-        f"- SHA-256 {sha256}",
-        f"- Licence of the weights: {metadata.licenses}",
+        f"- SHA-256 of the model file: {sha256}",
+        f"- Licence of the weights: {model.metadata.licenses}",
+        "",
+        "## What it learnt from",
+        "",
+        *_data(model, inputs),
+        "",
+        "## How it was trained",
+        "",
+        *_training(model),
         "",
         "## Pairwise accuracy",
         "",
         "With 95 % intervals from 2,000 bootstrap draws over users (over pictures for graded sets, "
-        "users 0). No pair was scored by a model trained on its user or, if graded, its pictures.",
+        "users 0). No pair was scored by a model trained on its user or, if graded, its pictures. "
+        "Read the model's beside the other rows of the same pairs, not beside 50 %.",
         "",
         *evaluation_table(model.evaluations),
         "",
+        *(
+            ["## Likes predicted", "", *(f"- {note}." for note in model.likes.notes), ""]
+            if model.likes
+            else []
+        ),
         "## What a score means",
         "",
-        "Higher is better; a score has no zero and no unit. Percentiles refer to: "
-        f"{metadata.reference.name}.",
-        f"P(A beats B) = sigmoid((score A - score B) / {calibration.temperature:.3g}), fitted on "
-        f"{calibration.pairs:,} pairs of {calibration.users:,} users: log loss "
-        f"{calibration.log_loss:.3f} nats, where a coin costs .693 and perfect knowledge of the "
-        f"soft labels {calibration.log_loss_of_labels:.3f}.",
+        *_scale(model),
+        "",
+        "## What this card does not show",
+        "",
+        *_limits(model),
     ]
     return "\n".join(lines) + "\n"
 
@@ -56,3 +77,93 @@ def evaluation_table(evaluations: tuple[Evaluation, ...]) -> Iterator[str]:
                     f"| {evaluation.pairs} | {name} | {accuracy.pairs:,} / {accuracy.users:,} "
                     f"| {accuracy.pooled} | {accuracy.mean_of_users} |"
                 )
+
+
+def _data(model: TrainedModel, inputs: Mapping[str, str]) -> Iterator[str]:
+    yield (
+        f"{model.learnt_from}; {model.pairs_without_picture:,} more pairs had no readable picture."
+    )
+    yield ""
+    yield "| file of pairs | SHA-256 |"
+    yield "|---|---|"
+    for name, digest in inputs.items():
+        yield f"| {name} | {digest} |"
+    yield ""
+    rules = ", ".join(model.data.rules_sha256) or "not recorded in the pairs"
+    yield f"Hash of the rules that made the pairs (`rules_sha256`): {rules}."
+
+
+def _training(model: TrainedModel) -> Iterator[str]:
+    weights, recipe = model.weights, model.recipe
+    yield f"- Backbone: {weights.label}; weights: {weights.origin}"
+    yield f"- SHA-256 of these weights: {weights.sha256 or 'none, they are random numbers'}"
+    yield f"- Kept: {model.chosen}"
+    if isinstance(recipe, NetworkRecipe):
+        if model.best_epoch is not None:
+            best = model.epochs[model.best_epoch - 1]
+            yield (
+                f"- In that epoch: training loss {best.train_loss:.4f}, accuracy on training pairs "
+                f"{best.train_accuracy:.3f}, on validation pairs {best.val_accuracy:.3f}"
+            )
+        if recipe.flip_labels:
+            yield f"- **{100 * recipe.flip_labels:g} % of the training labels were turned round.**"
+    yield ""
+    yield f"![Course of the training]({CURVES_FILE})"
+    yield ""
+    yield f"| recipe {recipe.name} | |"
+    yield "|---|---|"
+    for name, value in dataclasses.asdict(recipe).items():
+        if name != "name":
+            yield f"| {name} | {_words(value)} |"
+
+
+def _words(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return "not set" if value is None else str(value)
+
+
+def _scale(model: TrainedModel) -> Iterator[str]:
+    calibration = model.calibration
+    yield (
+        "Higher is better; a score has no zero and no unit. Percentiles refer to: "
+        f"{model.metadata.reference.name}."
+    )
+    yield (
+        f"P(A beats B) = sigmoid((score A - score B) / {calibration.temperature:.3g}), fitted on "
+        f"{calibration.pairs:,} pairs of {calibration.users:,} users: log loss "
+        f"{calibration.log_loss:.3f} nats, where a coin costs .693 and perfect knowledge of the "
+        f"soft labels {calibration.log_loss_of_labels:.3f}."
+    )
+
+
+def _limits(model: TrainedModel) -> Iterator[str]:
+    yield (
+        "- How it does on other people's pictures, another platform or another time: it was "
+        "measured on the pairs above only."
+    )
+    yield (
+        "- That it looks at what you mean. Likes follow faces, places and fashions, and whatever "
+        "else went with them in these pairs; `i2pa audit` asks what could be guessed without "
+        "looking."
+    )
+    yield (
+        "- That a difference is more than chance: where intervals overlap, more users are needed. "
+        "Under about ten users an interval is too narrow to be trusted."
+    )
+    if model.epochs:
+        yield (
+            "- An accuracy on `val` that is free of choices: the epoch was chosen there, which "
+            "flatters a little."
+        )
+    elif len(model.grid) > 1:
+        yield (
+            "- A cross-validated accuracy that is free of choices: ℓ2 was chosen on the same "
+            "folds, which flatters a little."
+        )
+    if isinstance(model.recipe, NetworkRecipe) and loss_named(model.recipe.loss).spread:
+        yield (
+            "- Each picture's spread, which training used: the model file holds the score alone."
+        )

@@ -46,10 +46,11 @@ class Features:
     """What is known of each readable picture, row by row.
 
     `embeddings` float64 [n, d], `properties` float64 [n, 2] in the order of PROPERTY_NAMES,
-    `row` from image reference to row.
+    `row` from image reference to row, `paths` [n] the files.
     """
 
     row: dict[str, int]
+    paths: tuple[Path, ...]
     embeddings: npt.NDArray[np.float64]
     properties: npt.NDArray[np.float64]
     unreadable: tuple[Unreadable, ...]
@@ -103,6 +104,7 @@ def image_features(
     kept = statistics.rows(digests)
     return Features(
         row={file.image: row for row, file in enumerate(files)},
+        paths=tuple(file.path for file in files),
         embeddings=embeddings.read([found[f.sha256] for f in files]).astype(np.float64),
         properties=statistics.read([kept[f.sha256] for f in files]).astype(np.float64),
         unreadable=tuple(unreadable),

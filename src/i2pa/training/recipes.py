@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, get_args
 
 from i2pa.errors import UserInputError
 from i2pa.models.backbones import LITE2
 from i2pa.models.pixels import PixelScaling
+from i2pa.training.losses import loss_named
+
+Precision = Literal["float32", "bfloat16", "float16"]
+Target = Literal["pairs", "likes"]
 
 
 @dataclass(frozen=True)
@@ -28,12 +34,112 @@ class Recipe:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class NetworkRecipe:
+    """A whole network trained on pairs (command: `i2pa train pairs.parquet --recipe NAME`).
+
+    `batch` counts pairs; `accumulate` cuts a batch into so many passes. `rate_body` and
+    `rate_head` are Adam's, multiplied by `decay` an epoch; `l2` is added to the gradient.
+    `patience` stops after so many epochs without a better validation accuracy. `start` is where
+    weights begin: the backbone's with a new head, or the probe's head on it. `freeze_norm` keeps
+    batch norm's statistics. `by_user` keeps a user's pairs in one batch, each picture forward
+    once; `per_user` lets users count alike; `nuisance` trains the clock's share beside the
+    pictures. `wise` mixes the weights at the start and the end (WiSE-FT), 1 being the end alone.
+    `target` is what is learnt: which picture of a pair wins, or the log likes of each picture; for
+    those `batch` counts pictures, and nothing that is about pairs (`PAIRS_ONLY`) has a meaning.
+    """
+
+    name: str
+    backbone: str
+    transform: str
+    random_crop: bool
+    pixel_scaling: PixelScaling | None = None
+    loss: str = "hard"
+    batch: int = 64
+    accumulate: int = 1
+    epochs: int = 20
+    patience: int | None = None
+    rate_body: float = 1e-5
+    rate_head: float = 1e-4
+    decay: float = 0.95
+    l2: float = 1e-4
+    start: str = "backbone"
+    freeze_norm: bool = False
+    by_user: bool = False
+    per_user: bool = False
+    nuisance: bool = False
+    flip_labels: float = 0.0
+    wise: float = 1.0
+    precision: Precision = "float32"
+    channels_last: bool = True
+    seed: int = 0
+    target: Target = "pairs"
+
+    @property
+    def autocast(self) -> bool:
+        """Whether layers compute in less than float32."""
+        return self.precision != "float32"
+
+
 PROBE = Recipe()
 
-RECIPES = {PROBE.name: PROBE}
+PAPER = NetworkRecipe("paper", backbone="resnet50", transform="crop224@1", random_crop=True)
+"""Section 3 of the paper. It states no number of epochs; 64 pairs a batch are a reading."""
+
+FINETUNE = NetworkRecipe(
+    "finetune",
+    backbone=LITE2.name,
+    transform="squash260@1",
+    random_crop=False,
+    loss="soft",
+    epochs=10,
+    patience=3,
+    start="probe",
+    freeze_norm=True,
+    by_user=True,
+    per_user=True,
+)
+"""From the probe's head into the whole network (LP-FT, Kumar et al. 2022)."""
+
+ABSOLUTE = NetworkRecipe(
+    "absolute", backbone="resnet50", transform="crop224@1", random_crop=True, target="likes"
+)
+"""The baseline of the paper's ablation: log likes from the picture's score and six facts of its
+post. What the paper leaves open is as in `PAPER`; 64 pictures a batch are a reading."""
+
+PAIRS_ONLY = ("loss", "start", "by_user", "per_user", "nuisance", "flip_labels", "wise")
+"""Fields of a recipe that say nothing where likes are learnt."""
+
+RECIPES: dict[str, Recipe | NetworkRecipe] = {
+    recipe.name: recipe for recipe in (PROBE, PAPER, FINETUNE, ABSOLUTE)
+}
 
 
-def recipe_named(name: str) -> Recipe:
+def changed(recipe: Recipe | NetworkRecipe, changes: Mapping[str, Any]) -> Recipe | NetworkRecipe:
+    """The recipe with other values; None changes nothing.
+
+    Raises UserInputError for a field that it does not have, or a value that is none of its own.
+    """
+    given = {name: value for name, value in changes.items() if value is not None}
+    known = {field.name for field in fields(recipe)}
+    if isinstance(recipe, NetworkRecipe) and recipe.target == "likes":
+        known -= {*PAIRS_ONLY}
+    for name in given:
+        if name not in known:
+            raise UserInputError(
+                f"--{name.replace('_', '-')} means nothing to the recipe {recipe.name}",
+                remedy="leave it out, or choose another --recipe",
+            )
+    precision = given.get("precision", "float32")
+    if precision not in get_args(Precision):
+        choices = ", ".join(get_args(Precision))
+        raise UserInputError(f"unknown precision {precision!r}", remedy=f"choose from {choices}")
+    if "loss" in given:
+        loss_named(given["loss"])
+    return replace(recipe, **given)
+
+
+def recipe_named(name: str) -> Recipe | NetworkRecipe:
     """The recipe called `name`. Raises UserInputError if there is none."""
     if name not in RECIPES:
         raise UserInputError(f"unknown recipe {name!r}", remedy=f"choose from {', '.join(RECIPES)}")

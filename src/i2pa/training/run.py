@@ -1,14 +1,13 @@
 """A run folder: the model as ONNX and safetensors, and what there is to know of it.
 
 `model.onnx` is what scores; `model.safetensors` with `run.json` is enough to export it anew;
-`metrics.csv` lists what cross-validation saw; `card.md` is for people.
+`metrics.csv` lists the epochs, or what cross-validation saw, and `curves.png` draws them; `card.md`
+is for people.
 """
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
 import os
 import platform
@@ -26,24 +25,28 @@ from safetensors.torch import load, save
 from i2pa.errors import ModelError, UserInputError
 from i2pa.files import whole_file
 from i2pa.images.transforms import transform_named
-from i2pa.models.backbones import backbone_spec, load_weights
+from i2pa.models.backbones import backbone_spec
 from i2pa.models.export import export_onnx
 from i2pa.models.metadata import ModelMetadata
 from i2pa.models.ranker import Ranker
-from i2pa.models.registry import MODEL_FILE, ModelFile
+from i2pa.models.registry import MODEL_FILE, ModelFile, digest_file
 from i2pa.training.card import model_card
-from i2pa.training.train import TrainedModel
+from i2pa.training.checkpoint import CHECKPOINT_FILE, last_epoch
+from i2pa.training.curves import CURVES_FILE, draw_curves
+from i2pa.training.journal import METRICS_FILE, as_csv, remove_events
+from i2pa.training.recipes import NetworkRecipe
+from i2pa.training.trained import TrainedModel
 
 WEIGHTS_FILE = "model.safetensors"
 RUN_FILE = "run.json"
 CARD_FILE = "card.md"
-METRICS_FILE = "metrics.csv"
 
 
 def write_run(model: TrainedModel, folder: Path, inputs: Mapping[str, str]) -> ModelFile:
     """Write a trained model to `folder`, each file whole; `inputs` are the data's hashes by name.
 
-    `run.json` comes last, so a folder without it is an unfinished run.
+    What another run left there is removed. `run.json` comes last, so a folder without it is an
+    unfinished run.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,39 +54,112 @@ def write_run(model: TrainedModel, folder: Path, inputs: Mapping[str, str]) -> M
         raise UserInputError(
             f"cannot be made a run folder ({error.strerror or error})", where=str(folder)
         ) from error
-    (folder / RUN_FILE).unlink(missing_ok=True)
-    ranker = _ranker(model)
+    if model.checkpoints is not None and folder.samefile(model.checkpoints):
+        remove_results(folder)
+    else:
+        remove_run(folder)
+    ranker = model.ranker
     size = transform_named(model.recipe.transform).size
     file = export_onnx(ranker, model.metadata, size, folder / MODEL_FILE)
     weights = {name: value.contiguous() for name, value in ranker.state_dict().items()}
     texts = {
         METRICS_FILE: _metrics(model),
-        CARD_FILE: model_card(model, file.sha256),
+        CARD_FILE: model_card(model, file.sha256, inputs),
         RUN_FILE: json.dumps(_record(model, inputs), indent=2),
     }
     with whole_file(folder / WEIGHTS_FILE) as aside:
         aside.write_bytes(save(weights))
+    with whole_file(folder / CURVES_FILE) as aside:
+        aside.write_bytes(draw_curves(model))
     for name, text in texts.items():
         with whole_file(folder / name) as aside:
             aside.write_text(text, encoding="utf-8")
     return file
 
 
-def check_run_folder(folder: Path, *, overwrite: bool = False) -> None:
+def remove_results(folder: Path) -> None:
+    """Remove what a finished run left in `folder`, but not what training goes on from."""
+    for name in (RUN_FILE, MODEL_FILE, WEIGHTS_FILE, CARD_FILE, CURVES_FILE):
+        (folder / name).unlink(missing_ok=True)
+    digest_file(folder / MODEL_FILE).unlink(missing_ok=True)
+
+
+def remove_run(folder: Path) -> None:
+    """Remove all that a run, finished or not, left in `folder`; other files stay."""
+    remove_results(folder)
+    for name in (CHECKPOINT_FILE, METRICS_FILE):
+        (folder / name).unlink(missing_ok=True)
+    remove_events(folder)
+
+
+def remove_checkpoint(folder: Path) -> None:
+    """Give up what a stopped run could go on from; a finished model stays until it is replaced."""
+    (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+
+
+def how_stopped(folder: Path) -> str:
+    """One line on what a training that was stopped has left in `folder`."""
+    epoch = last_epoch(folder)
+    if not epoch:
+        return "stopped; there is no checkpoint yet"
+    return f"stopped; {folder} holds the checkpoint after epoch {epoch}: --resume goes on from it"
+
+
+def nothing_left(folder: Path, recipe: NetworkRecipe, inputs: Mapping[str, str]) -> bool:
+    """Whether `folder` holds a finished run of `recipe` on `inputs` that would not go on.
+
+    It goes on where `recipe` asks for more epochs, or for more patience. Raises UserInputError
+    where the finished run is of another recipe or other data, or its checkpoint is gone;
+    ModelError where its record cannot be read.
+    """
+    if not (folder / RUN_FILE).is_file():
+        return False
+    try:
+        record = json.loads((folder / RUN_FILE).read_text())
+        before, known = record["recipe"], record["inputs"]
+        done, best = record["epochs"]["done"], record["epochs"]["best"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"damaged run ({error!r})", where=str(folder)) from error
+    more = {"epochs": recipe.epochs, "patience": recipe.patience}
+    if before | more != dataclasses.asdict(recipe) or known != inputs:
+        raise UserInputError(
+            "the finished run here is of another recipe or other pairs",
+            where=str(folder),
+            remedy="give the same options, or add --overwrite in place of --resume",
+        )
+    impatient = recipe.patience is not None and done - best >= recipe.patience
+    if done >= recipe.epochs or impatient:
+        return True
+    if not (folder / CHECKPOINT_FILE).is_file():
+        raise UserInputError(
+            "its checkpoint is gone, so the run cannot go on",
+            where=str(folder),
+            remedy="add --overwrite in place of --resume to begin anew",
+        )
+    return False
+
+
+def check_run_folder(folder: Path, *, overwrite: bool = False, resume: bool = False) -> None:
     """See before the work whether a run can be written to `folder`; nothing is made yet.
 
     Raises UserInputError where it cannot be, where the folder holds other files than a run's, or
-    where it holds a finished run that `overwrite` does not give up.
+    where it holds a run, finished or not, that neither `overwrite` gives up nor `resume` goes on.
     """
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise UserInputError("cannot be made a run folder", where=str(folder))
     present = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    if RUN_FILE in present and not overwrite:
+    if RUN_FILE in present and not (overwrite or resume):
         raise UserInputError(
             "holds a finished run", where=str(folder), remedy="add --overwrite or name another"
         )
-    if present and not present & {RUN_FILE, MODEL_FILE, METRICS_FILE}:
+    if CHECKPOINT_FILE in present and not (overwrite or resume):
+        raise UserInputError(
+            "holds a run that was stopped",
+            where=str(folder),
+            remedy="add --resume or --overwrite, or name another",
+        )
+    if present and not present & {RUN_FILE, MODEL_FILE, METRICS_FILE, CHECKPOINT_FILE}:
         raise UserInputError(
             "holds other files than a run's", where=str(folder), remedy="name a new folder"
         )
@@ -110,20 +186,13 @@ def export_run(folder: Path, path: Path, name: str | None, version: int | None) 
     return export_onnx(ranker, metadata, transform_named(metadata.transform).size, path)
 
 
-def _ranker(model: TrainedModel) -> Ranker:
-    ranker = Ranker(load_weights(model.weights))
-    with torch.no_grad():
-        ranker.head.weight.copy_(torch.from_numpy(model.head.weights)[None])
-        ranker.head.bias.fill_(model.head.bias)
-    return ranker.eval()
-
-
 def _metrics(model: TrainedModel) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("l2", "accuracy_mean_of_users", "log_loss"))
-    writer.writerows((row.l2, row.accuracy, row.log_loss) for row in model.grid)
-    return text.getvalue()
+    rows: list[dict[str, float]] = [dataclasses.asdict(epoch) for epoch in model.epochs]
+    rows += [
+        {"l2": row.l2, "accuracy_mean_of_users": row.accuracy, "log_loss": row.log_loss}
+        for row in model.grid
+    ]
+    return as_csv(rows)
 
 
 def _record(model: TrainedModel, inputs: Mapping[str, str]) -> dict[str, Any]:
@@ -142,11 +211,14 @@ def _record(model: TrainedModel, inputs: Mapping[str, str]) -> dict[str, Any]:
             "license": model.weights.license,
             "pixel_scaling": model.weights.pixel_scaling,
         },
-        "l2": model.l2,
+        "chosen": model.chosen,
+        "epochs": {"done": len(model.epochs), "best": model.best_epoch} if model.epochs else None,
+        "data": dataclasses.asdict(model.data),
         "learnt_from": model.learnt_from,
         "pairs_without_picture": model.pairs_without_picture,
         "unreadable": [dataclasses.asdict(picture) for picture in model.unreadable],
         "evaluations": [dataclasses.asdict(evaluation) for evaluation in model.evaluations],
+        "likes": None if model.likes is None else dataclasses.asdict(model.likes),
         "calibration": dataclasses.asdict(model.calibration),
         "metadata": model.metadata.to_strings(),
     }

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import numpy as np
 import pyarrow as pa
+import torch
 
 from i2pa.errors import DataError, UserInputError
-from i2pa.images.transforms import transform_named
-from i2pa.models.backbones import BackboneWeights, WeightsSource, backbone_weights
-from i2pa.models.metadata import ModelMetadata
-from i2pa.training.features import Progress, Unreadable, image_features
-from i2pa.training.measure import Calibration, Evaluation, calibrate, evaluate, reference
-from i2pa.training.pairset import by_split, check_disjoint, images_of, is_graded, pair_set
+from i2pa.models.backbones import BackboneWeights, WeightsSource, backbone_weights, load_weights
+from i2pa.models.ranker import Ranker
+from i2pa.training.absolute import PostFacts, post_facts
+from i2pa.training.features import Progress
+from i2pa.training.gather import PLAIN_L2, Gathered, gather
+from i2pa.training.measure import calibrate, evaluate, reference
+from i2pa.training.network import VALIDATION, train_network
+from i2pa.training.pairset import is_graded, pair_set
 from i2pa.training.probe import (
     CrossValidation,
     Head,
@@ -24,146 +27,170 @@ from i2pa.training.probe import (
     folds_by_picture,
     folds_by_user,
 )
-from i2pa.training.recipes import PROBE, Recipe
+from i2pa.training.recipes import PROBE, NetworkRecipe, Recipe
+from i2pa.training.trained import Naming, TrainedModel, named
 
 CROSS_VALIDATION = "cross-validation"
-# Two features need no shrinking; a trace of it keeps a constant one from blowing up.
-PLAIN_L2 = 1e-3
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """A trained head with all that its file and its card say of it."""
-
-    head: Head
-    recipe: Recipe
-    weights: BackboneWeights
-    metadata: ModelMetadata
-    l2: float
-    grid: tuple[CrossValidation, ...]
-    evaluations: tuple[Evaluation, ...]
-    calibration: Calibration
-    learnt_from: str
-    pairs_without_picture: int
-    measured_without_picture: int
-    unreadable: tuple[Unreadable, ...]
 
 
 def train(
     pairs: pa.Table,
     images: Path | Sequence[Path],
-    recipe: Recipe = PROBE,
+    recipe: Recipe | NetworkRecipe = PROBE,
     *,
+    posts: pa.Table | None = None,
     weights: WeightsSource = None,
     validate_on: Mapping[str, pa.Table] | None = None,
     calibrate_on: pa.Table | None = None,
     name: str = "my-model",
     version: int = 1,
     reference_users: str = "users",
+    folder: Path | None = None,
+    resume: bool = False,
+    allow_unreadable: bool = False,
     progress: Progress | None = None,
+    training_progress: Progress | None = None,
 ) -> TrainedModel:
     """Teach a ranker to score winners above losers.
 
     `pairs` is a pairs table; where its column `split` is filled only the train part is learnt
     from and accuracy is measured on the other parts. `images` is the folder, or folders, that
-    picture paths are relative to. `weights` are the backbone's: None for those of its package, a
-    file, or "random". `validate_on` are further pairs to measure accuracy on, by name.
-    `calibrate_on` are ordinary pairs (no ΔS cut) of users that `pairs` lacks, for the temperature
-    and the reference quantiles; without it both come from out-of-fold scores of `pairs` itself,
-    whose winners are clearer than everyday ones, so probabilities come out too sure.
-    `reference_users` says who those users are, in the name of the reference. Raises DataError
-    where nothing can be learnt or users overlap, UserInputError where a name in `validate_on` is
-    that of a part of `pairs`, and ModelError where the backbone or its weights cannot be used.
+    picture paths are relative to. `posts` is the posts table that the pairs were made from: needed
+    by a recipe that learns likes, refused by others. `weights` are the backbone's: None for those
+    of its package, a file, or "random". `validate_on` are further pairs to measure accuracy on, by
+    name. `calibrate_on` are ordinary pairs (no ΔS cut) of users that `pairs` lacks, for the
+    temperature and the reference quantiles; without it both come from out-of-fold scores of
+    `pairs` itself, whose winners are clearer than everyday ones, so probabilities come out too
+    sure.
+    A recipe for a whole network keeps its checkpoint and metrics in `folder` (default: nowhere for
+    long), in place of what a run left there, goes on from there with `resume`, and stops where
+    over 5 % of the pairs lack a readable picture, unless `allow_unreadable`. `reference_users`
+    says who those users are, in the name of the
+    reference. `progress` is told pictures embedded and all, `training_progress` pairs seen and
+    all. Raises DataError where nothing can be learnt, users overlap or posts are missing,
+    UserInputError where a name in `validate_on` is that of a part of `pairs` or the recipe has no
+    use for `posts`, and ModelError where the backbone or its weights cannot be used.
     """
+    validation = (validate_on or {}).get(VALIDATION)
+    facts = _facts(recipe, posts, [pairs] if validation is None else [pairs, validation])
     carried = backbone_weights(
         recipe.backbone, weights, pixel_scaling=recipe.pixel_scaling, seed=recipe.seed
     )
-    learn, held_out = by_split(pairs)
-    for label, table in (validate_on or {}).items():
-        if label in held_out:
-            raise UserInputError(
-                f"two sets of pairs to measure on are called {label!r}", remedy="rename one file"
-            )
-        held_out[label] = table
-    unseen = held_out | ({} if calibrate_on is None else {"calibrate": calibrate_on})
-    for label, table in unseen.items():
-        check_disjoint(learn, table, label)
-    features = image_features(
-        [image for table in (learn, *unseen.values()) for image in images_of(table)],
-        [images] if isinstance(images, Path) else images,
+    gathered = gather(
+        pairs,
+        images,
         carried,
-        transform_named(recipe.transform),
-        progress,
+        recipe.transform,
+        validate_on=validate_on or {},
+        calibrate_on=calibrate_on,
+        progress=progress,
     )
-    used, used_table = pair_set(learn, features.row)
-    if not len(used):
-        raise DataError("no pair has both pictures", remedy="check --images")
+    naming = Naming(name, version, reference_users)
+    if isinstance(recipe, Recipe):
+        return _train_probe(gathered, recipe, carried, naming)
+    start = None
+    if recipe.start == "probe":
+        probe = replace(
+            PROBE, backbone=recipe.backbone, transform=recipe.transform, seed=recipe.seed
+        )
+        start = _fit_probe(gathered, probe).head
+    with TemporaryDirectory(prefix="i2pa-") as nowhere:
+        return train_network(
+            gathered,
+            recipe,
+            carried,
+            naming,
+            folder or Path(nowhere),
+            kept=folder is not None,
+            head=start,
+            facts=facts,
+            resume=resume,
+            allow_unreadable=allow_unreadable,
+            progress=training_progress,
+        )
 
-    graded = is_graded(learn)
-    split_into_folds = folds_by_picture if graded else folds_by_user
+
+def _facts(
+    recipe: Recipe | NetworkRecipe, posts: pa.Table | None, pairs: Sequence[pa.Table]
+) -> PostFacts | None:
+    """What is known of the posts of all pairs, where the recipe learns likes."""
+    if isinstance(recipe, Recipe) or recipe.target == "pairs":
+        if posts is not None:
+            raise UserInputError(
+                f"--posts means nothing to the recipe {recipe.name}",
+                remedy="leave it out, or choose another --recipe",
+            )
+        return None
+    if any(is_graded(table) for table in pairs):
+        raise DataError("graded pictures have no likes", remedy="train them with --recipe probe")
+    if posts is None:
+        raise DataError(
+            f"the recipe {recipe.name} learns from facts of the posts, and there are no posts",
+            remedy="give --posts the posts.parquet that the pairs were made from",
+        )
+    return post_facts(posts, pairs)
+
+
+@dataclass(frozen=True)
+class _Probe:
+    head: Head
+    best: CrossValidation
+    grid: tuple[CrossValidation, ...]
+    plain: CrossValidation
+
+
+def _fit_probe(gathered: Gathered, recipe: Recipe) -> _Probe:
+    """The head on all pairs, at the ℓ2 of least out-of-fold log loss, and how it was chosen."""
+    features, used = gathered.features, gathered.used
+    split_into_folds = folds_by_picture if gathered.graded else folds_by_user
     folds = list(split_into_folds(used, recipe.folds, recipe.seed))
     l2_values = recipe.l2_grid if recipe.l2 is None else (recipe.l2,)
     grid = tuple(cross_validate(features.embeddings, used, folds, l2) for l2 in l2_values)
     best = min(grid, key=lambda result: result.log_loss)
-    plain_cv = cross_validate(features.properties, used, folds, PLAIN_L2)
-    head = fit_head(features.embeddings, used.evenly(), best.l2)
-    plain = fit_head(features.properties, used.evenly(), PLAIN_L2)
-    scores, plain_scores = head.score(features.embeddings), plain.score(features.properties)
-
-    tested = used.at(best.held_out)
-    evaluations = [
-        evaluate(
-            CROSS_VALIDATION,
-            used_table.take(best.held_out),
-            tested,
-            best.delta,
-            plain_cv.delta,
-        )
-    ]
-    measured_without_picture = 0
-    for label, table in held_out.items():
-        pairs_of_label, kept = pair_set(table, features.row)
-        measured_without_picture += table.num_rows - kept.num_rows
-        evaluations.append(
-            evaluate(
-                label,
-                kept,
-                pairs_of_label,
-                pairs_of_label.delta(scores),
-                pairs_of_label.delta(plain_scores),
-            )
-        )
-
-    if calibrate_on is None:
-        calibration = calibrate(best.delta, tested)
-        quantiles = reference(best.scores, tested, reference_users, "out-of-fold")
-    else:
-        ordinary, _ = pair_set(calibrate_on, features.row)
-        calibration = calibrate(ordinary.delta(scores), ordinary)
-        quantiles = reference(scores, ordinary, reference_users, "never trained on")
-    pictures = len(np.union1d(used.winner, used.loser))
-    whose = "graded pictures" if graded else f"pictures of {len(np.unique(used.user)):,} users"
-    learnt_from = f"{len(used):,} pairs of {pictures:,} {whose}"
-    return TrainedModel(
-        head=head,
-        recipe=recipe,
-        weights=carried,
-        metadata=ModelMetadata(
-            name=name,
-            version=version,
-            transform=recipe.transform,
-            reference=quantiles,
-            link="logistic",
-            temperature=calibration.temperature,
-            training=f"recipe {recipe.name}, {carried.label}, l2 {best.l2:g}, {learnt_from}",
-            licenses=carried.license,
-        ),
-        l2=best.l2,
+    return _Probe(
+        head=fit_head(features.embeddings, used.evenly(), best.l2),
+        best=best,
         grid=grid,
-        evaluations=tuple(evaluations),
+        plain=cross_validate(features.properties, used, folds, PLAIN_L2),
+    )
+
+
+def _train_probe(
+    gathered: Gathered, recipe: Recipe, weights: BackboneWeights, naming: Naming
+) -> TrainedModel:
+    probe = _fit_probe(gathered, recipe)
+    best, scores = probe.best, probe.head.score(gathered.features.embeddings)
+    tested = gathered.used.at(best.held_out)
+    table = gathered.used_table.take(best.held_out)
+    out_of_fold = evaluate(CROSS_VALIDATION, table, tested, best.delta, probe.plain.delta)
+    measured, without = gathered.measured(scores)
+    if gathered.ordinary is None:
+        calibration = calibrate(best.delta, tested)
+        quantiles = reference(best.scores, tested, naming.users, "out-of-fold")
+    else:
+        ordinary, _ = pair_set(gathered.ordinary, gathered.features.row)
+        calibration = calibrate(ordinary.delta(scores), ordinary)
+        quantiles = reference(scores, ordinary, naming.users, "never trained on")
+    ranker = Ranker(load_weights(weights))
+    with torch.no_grad():
+        ranker.head.weight.copy_(torch.from_numpy(probe.head.weights)[None])
+        ranker.head.bias.fill_(probe.head.bias)
+    return TrainedModel(
+        ranker=ranker.eval(),
+        recipe=recipe,
+        weights=weights,
+        metadata=named(
+            naming, recipe, weights, gathered, quantiles, calibration, f"l2 {best.l2:g}"
+        ),
+        chosen=f"ℓ2 {best.l2:g} (least out-of-fold log loss)",
+        evaluations=(out_of_fold, *measured),
         calibration=calibration,
-        learnt_from=learnt_from,
-        pairs_without_picture=learn.num_rows - len(used),
-        measured_without_picture=measured_without_picture,
-        unreadable=features.unreadable,
+        learnt_from=gathered.learnt_from,
+        data=gathered.data,
+        pairs_without_picture=gathered.learn.num_rows - len(gathered.used),
+        measured_without_picture=without,
+        unreadable=gathered.features.unreadable,
+        head=probe.head,
+        l2=best.l2,
+        grid=probe.grid,
     )

@@ -1,0 +1,84 @@
+"""What a stopped run needs to go on: written whole after every epoch, read without running code."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from i2pa.errors import ModelError
+from i2pa.files import whole_file
+
+CHECKPOINT_FILE = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state after `epoch` epochs: network, optimiser, scaler, best weights, metrics so far.
+
+    `plan` names what is trained on what; a run goes on only from a checkpoint of its own plan.
+    """
+
+    plan: str
+    epoch: int
+    network: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    scaler: dict[str, Any]
+    best_epoch: int
+    best: dict[str, Tensor]
+    history: list[dict[str, float]]
+    unreadable: dict[int, str]
+
+
+def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write it over the last one; whoever is killed meanwhile leaves the last one there."""
+    data = io.BytesIO()
+    torch.save(vars(checkpoint), data)
+    with whole_file(folder / CHECKPOINT_FILE) as aside:
+        aside.write_bytes(data.getbuffer())
+
+
+def last_epoch(folder: Path) -> int:
+    """After which epoch the checkpoint in `folder` is; 0 where there is none that can be read."""
+    try:
+        found = torch.load(
+            folder / CHECKPOINT_FILE, map_location="cpu", weights_only=True, mmap=True
+        )
+        return int(found["epoch"])
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError):
+        return 0
+
+
+def load_checkpoint(folder: Path, plan: str) -> Checkpoint | None:
+    """The checkpoint in `folder`, if there is one; tensors on the CPU.
+
+    Raises ModelError where it is damaged, or of another plan.
+    """
+    path = folder / CHECKPOINT_FILE
+    if not path.is_file():
+        return None
+    try:
+        found = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+    except (
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        EOFError,
+        pickle.UnpicklingError,
+    ) as error:
+        raise ModelError(
+            "damaged checkpoint", where=str(path), remedy="delete it and train again"
+        ) from error
+    if found.plan != plan:
+        raise ModelError(
+            "this checkpoint is of another recipe, other pairs or other pictures",
+            where=str(path),
+            remedy="go on with the same options, or name another folder",
+        )
+    return found

@@ -1,0 +1,110 @@
+"""Pixels for the training loop: decoded ahead in threads, kept in memory as far as it goes.
+
+A picture's crop is drawn from the seed, the epoch and the picture, never from the order in which
+threads finish, so that a resumed run sees the same pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from i2pa.errors import ImageError
+from i2pa.images.transforms import Pixels, Transform
+
+Ints = npt.NDArray[np.int64]
+
+_BATCHES_AHEAD = 2
+
+
+@dataclass(frozen=True)
+class Fed:
+    """Pixels uint8 [n, size, size, 3] of the readable ones among the pictures asked for.
+
+    `place` [m] says where in `pixels` each picture asked for is, -1 where it cannot be read.
+    """
+
+    pixels: Pixels
+    place: Ints
+
+
+class PictureFeed:
+    """Pictures by row, as one transform shows them."""
+
+    def __init__(
+        self,
+        files: Sequence[Path],
+        transform: Transform,
+        *,
+        seed: int = 0,
+        memory_bytes: int = 1 << 31,
+        threads: int | None = None,
+    ) -> None:
+        """`memory_bytes` bounds the pixels kept for later epochs; what is met first stays."""
+        self._files = files
+        self._transform = transform
+        self._seed = seed
+        self._left = memory_bytes
+        self._threads = threads or os.cpu_count() or 1
+        self._kept: dict[int, Pixels] = {}
+        self.unreadable: dict[int, str] = {}
+        """Rows of pictures met that cannot be read, and why."""
+
+    def batches(
+        self, wanted: Iterable[Ints], *, random_crop_of_epoch: int | None = None
+    ) -> Iterator[Fed]:
+        """The pictures of each batch of rows, in order; centre crops unless an epoch is named."""
+        ahead: deque[list[Future[Pixels | None]]] = deque()
+        rows = iter(wanted)
+        with ThreadPoolExecutor(self._threads) as pool:
+            try:
+                while True:
+                    while len(ahead) <= _BATCHES_AHEAD and (batch := next(rows, None)) is not None:
+                        ahead.append(
+                            [
+                                pool.submit(self._pixels, int(row), random_crop_of_epoch)
+                                for row in batch
+                            ]
+                        )
+                    if not ahead:
+                        return
+                    yield self._stacked([future.result() for future in ahead.popleft()])
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _stacked(self, decoded: Sequence[Pixels | None]) -> Fed:
+        good = [pixels for pixels in decoded if pixels is not None]
+        readable = np.array([pixels is not None for pixels in decoded], dtype=bool)
+        size = self._transform.size
+        return Fed(
+            np.stack(good) if good else np.zeros((0, size, size, 3), np.uint8),
+            np.where(readable, np.cumsum(readable) - 1, -1),
+        )
+
+    def _pixels(self, row: int, epoch: int | None) -> Pixels | None:
+        if row in self.unreadable:
+            return None
+        resized = self._kept.get(row)
+        if resized is None:
+            try:
+                resized = self._transform.resized(self._files[row])
+            except ImageError as error:
+                self.unreadable[row] = error.what
+                return None
+            if resized.nbytes <= self._left:
+                self._left -= resized.nbytes
+                self._kept[row] = resized
+        if epoch is None:
+            return self._transform.crop(resized)
+        key = f"{self._seed}/{epoch}/{row}".encode()
+        drawn = np.frombuffer(hashlib.blake2b(key, digest_size=8).digest(), np.uint32)
+        down, across = (drawn / 2**32).tolist()
+        return self._transform.crop(resized, (down, across))

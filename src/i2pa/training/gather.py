@@ -1,0 +1,130 @@
+"""Everything that a recipe learns from and is measured on, brought together once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from i2pa.errors import DataError, UserInputError
+from i2pa.images.transforms import transform_named
+from i2pa.models.backbones import BackboneWeights
+from i2pa.training.features import Features, Progress, image_features
+from i2pa.training.measure import Evaluation, evaluate
+from i2pa.training.pairset import (
+    Floats,
+    PairSet,
+    by_split,
+    check_disjoint,
+    images_of,
+    is_graded,
+    pair_set,
+)
+from i2pa.training.probe import fit_head
+
+# Two features need no shrinking; a trace of it keeps a constant one from blowing up.
+PLAIN_L2 = 1e-3
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """Pairs learnt from, with both pictures readable; how many pictures and users are in them.
+
+    `users` is None for graded pictures, which have none. `rules_sha256` are the hashes of the
+    rules that made the pairs, as the pairs say; empty where they say nothing.
+    """
+
+    pairs: int
+    pictures: int
+    users: int | None
+    rules_sha256: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Pairs to learn from, pairs held out by name, ordinary pairs to calibrate on, pictures.
+
+    `learn` is the table of all pairs to learn from; `used` those with both pictures, `used_table`
+    the same rows of the table.
+    """
+
+    learn: pa.Table
+    held_out: Mapping[str, pa.Table]
+    ordinary: pa.Table | None
+    features: Features
+    used: PairSet
+    used_table: pa.Table
+
+    @property
+    def graded(self) -> bool:
+        """Whether the pairs are of graded pictures, which have no users."""
+        return is_graded(self.learn)
+
+    @property
+    def data(self) -> DataFacts:
+        """What is learnt from, in numbers."""
+        rules = pc.unique(self.used_table["rules_sha256"].cast(pa.string())).drop_null()
+        return DataFacts(
+            pairs=len(self.used),
+            pictures=len(np.union1d(self.used.winner, self.used.loser)),
+            users=None if self.graded else len(np.unique(self.used.user)),
+            rules_sha256=tuple(sorted(rules.to_pylist())),
+        )
+
+    @property
+    def learnt_from(self) -> str:
+        """How many pairs, pictures and users, in words."""
+        data = self.data
+        whose = "graded pictures" if self.graded else f"pictures of {data.users:,} users"
+        return f"{data.pairs:,} pairs of {data.pictures:,} {whose}"
+
+    def measured(self, scores: Floats) -> tuple[list[Evaluation], int]:
+        """Accuracy of scores [rows] on each held-out list of pairs, beside a head on brightness
+        and colourfulness alone; and how many of their pairs lack a picture."""
+        plain = fit_head(self.features.properties, self.used.evenly(), PLAIN_L2)
+        plain_scores = plain.score(self.features.properties)
+        evaluations, without = [], 0
+        for label, table in self.held_out.items():
+            pairs, kept = pair_set(table, self.features.row)
+            without += table.num_rows - kept.num_rows
+            deltas = pairs.delta(scores), pairs.delta(plain_scores)
+            evaluations.append(evaluate(label, kept, pairs, *deltas))
+        return evaluations, without
+
+
+def gather(
+    pairs: pa.Table,
+    images: Path | Sequence[Path],
+    weights: BackboneWeights,
+    transform: str,
+    *,
+    validate_on: Mapping[str, pa.Table],
+    calibrate_on: pa.Table | None,
+    progress: Progress | None,
+) -> Gathered:
+    """See `train`, whose arguments these are."""
+    learn, held_out = by_split(pairs)
+    for label, table in validate_on.items():
+        if label in held_out:
+            raise UserInputError(
+                f"two sets of pairs to measure on are called {label!r}", remedy="rename one file"
+            )
+        held_out[label] = table
+    unseen = held_out | ({} if calibrate_on is None else {"calibrate": calibrate_on})
+    for label, table in unseen.items():
+        check_disjoint(learn, table, label)
+    features = image_features(
+        [image for table in (learn, *unseen.values()) for image in images_of(table)],
+        [images] if isinstance(images, Path) else images,
+        weights,
+        transform_named(transform),
+        progress,
+    )
+    used, used_table = pair_set(learn, features.row)
+    if not len(used):
+        raise DataError("no pair has both pictures", remedy="check --images")
+    return Gathered(learn, held_out, calibrate_on, features, used, used_table)

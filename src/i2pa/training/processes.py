@@ -1,0 +1,77 @@
+"""One process or several that train together (torchrun): who does what, and sums over all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import distributed, nn
+
+
+@dataclass(frozen=True)
+class Processes:
+    """`n` processes, of which this is number `rank`, and the device that it computes on."""
+
+    device: torch.device
+    n: int = 1
+    rank: int = 0
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this one writes files and speaks."""
+        return self.rank == 0
+
+    def shared(self, network: nn.Module) -> nn.Module:
+        """The network, its gradients averaged over the processes at every step."""
+        if self.n == 1:
+            return network
+        return nn.parallel.DistributedDataParallel(network)
+
+    def no_sync(self, network: nn.Module) -> AbstractContextManager[None]:
+        """Gradients of this pass stay here; a later pass brings them together."""
+        if isinstance(network, nn.parallel.DistributedDataParallel):
+            held: AbstractContextManager[None] = network.no_sync()
+            return held
+        return nullcontext()
+
+    def summed(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The sum over processes, in each."""
+        if self.n == 1:
+            return values
+        tensor = torch.from_numpy(values).to(self.device)
+        distributed.all_reduce(tensor)
+        total: npt.NDArray[np.float64] = tensor.cpu().numpy()
+        return total
+
+
+def is_first_process() -> bool:
+    """Whether this process is alone, or the one that writes and speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def processes(device: str | None = None) -> Iterator[Processes]:
+    """This process alone, or with its like where torchrun started several.
+
+    `device` None: a GPU where there is one (each process its own), else the CPU.
+    """
+    n, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda":
+        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    chosen = torch.device(name)
+    if n == 1:
+        yield Processes(chosen)
+        return
+    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        yield Processes(chosen, n, rank)
+        # Who leaves early takes the others' connections along.
+        distributed.barrier()
+    finally:
+        distributed.destroy_process_group()

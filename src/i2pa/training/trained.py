@@ -1,0 +1,79 @@
+"""What training hands over: a ranker, and all that its file and its card say of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from i2pa.models.backbones import BackboneWeights
+from i2pa.models.metadata import ModelMetadata, Reference
+from i2pa.models.ranker import Ranker
+from i2pa.training.absolute import LikesFit
+from i2pa.training.features import Unreadable
+from i2pa.training.gather import DataFacts, Gathered
+from i2pa.training.loop import Epoch
+from i2pa.training.measure import Calibration, Evaluation
+from i2pa.training.probe import CrossValidation, Head
+from i2pa.training.recipes import NetworkRecipe, Recipe
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What the model is to be called, and in what words the reference's users."""
+
+    name: str
+    version: int
+    users: str
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained ranker and what is known of it.
+
+    `chosen` says how its last choice was made. `head` is the fitted head of the recipe `probe`
+    and `grid` what cross-validation saw of each ℓ2; `epochs` what a network's training saw,
+    `best_epoch` the one that was kept, `checkpoints` the folder with its checkpoint, if any;
+    `likes` how well the recipe `absolute` predicts them.
+    """
+
+    ranker: Ranker
+    recipe: Recipe | NetworkRecipe
+    weights: BackboneWeights
+    metadata: ModelMetadata
+    chosen: str
+    evaluations: tuple[Evaluation, ...]
+    calibration: Calibration
+    learnt_from: str
+    data: DataFacts
+    pairs_without_picture: int
+    measured_without_picture: int
+    unreadable: tuple[Unreadable, ...]
+    head: Head | None = None
+    l2: float | None = None
+    grid: tuple[CrossValidation, ...] = ()
+    epochs: tuple[Epoch, ...] = ()
+    best_epoch: int | None = None
+    checkpoints: Path | None = None
+    likes: LikesFit | None = None
+
+
+def named(
+    naming: Naming,
+    recipe: Recipe | NetworkRecipe,
+    weights: BackboneWeights,
+    gathered: Gathered,
+    quantiles: Reference,
+    calibration: Calibration,
+    detail: str,
+) -> ModelMetadata:
+    """What a model file says of a model trained like this."""
+    return ModelMetadata(
+        name=naming.name,
+        version=naming.version,
+        transform=recipe.transform,
+        reference=quantiles,
+        link="logistic",
+        temperature=calibration.temperature,
+        training=f"recipe {recipe.name}, {weights.label}, {detail}, {gathered.learnt_from}",
+        licenses=weights.license,
+    )

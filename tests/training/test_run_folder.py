@@ -1,0 +1,285 @@
+"""What a run leaves behind: metrics and curves as it goes, the card, and who may go on where."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from i2pa.errors import ModelError, UserInputError
+from i2pa.metrics.accuracy import Accuracy, pairwise_accuracy
+from i2pa.models.backbones import RANDOM, BackboneWeights
+from i2pa.models.metadata import QUANTILES, ModelMetadata, Reference
+from i2pa.training import FINETUNE, PAPER, PROBE, NetworkRecipe, Recipe, TrainedModel
+from i2pa.training.card import model_card
+from i2pa.training.checkpoint import CHECKPOINT_FILE, Checkpoint, last_epoch, save_checkpoint
+from i2pa.training.curves import draw_curves
+from i2pa.training.gather import DataFacts
+from i2pa.training.journal import EVENTS_FOLDER, METRICS_FILE, journal, remove_events
+from i2pa.training.loop import Epoch
+from i2pa.training.measure import Calibration, Evaluation
+from i2pa.training.probe import CrossValidation
+from i2pa.training.run import how_stopped, nothing_left, remove_results, remove_run
+
+NAN = float("nan")
+EPOCHS = (
+    Epoch(1, 0.7, 0.5, 0.55, 0.69, 10.0, 1e-4),
+    Epoch(2, 0.5, 0.8, 0.75, 0.60, 11.0, 9.5e-5),
+    Epoch(3, 0.3, 0.9, 0.70, 0.65, 12.0, 9e-5),
+)
+
+
+def accuracy() -> Accuracy:
+    return pairwise_accuracy(np.array([1.0, 1.0, -1.0]), np.array(["a", "a", "b"]), draws=50)
+
+
+def model(recipe: Recipe | NetworkRecipe, **changes: object) -> TrainedModel:
+    nothing = np.zeros(0)
+    grid = tuple(
+        CrossValidation(l2, 0.6, 0.7 - l2 / 10, nothing.astype(int), nothing, nothing)
+        for l2 in (0.1, 1.0)
+    )
+    network = isinstance(recipe, NetworkRecipe)
+    found = TrainedModel(
+        ranker=nn.Identity(),
+        recipe=recipe,
+        weights=BackboneWeights(recipe.backbone, "file its.pth", "b" * 64, "ours", "unit"),
+        metadata=ModelMetadata(
+            name="mine",
+            version=2,
+            transform=recipe.transform,
+            reference=Reference("4 pictures of 2 users, never trained on", 4, (0.0,) * QUANTILES),
+            link="logistic",
+            temperature=1.0,
+            training="made up",
+            licenses="ours",
+        ),
+        chosen="epoch 2 of 3 (best validation accuracy)" if network else "ℓ2 1",
+        evaluations=(Evaluation("val", accuracy(), accuracy(), accuracy()),),
+        calibration=Calibration(3, 2, 1.5, 0.6, 0.1),
+        learnt_from="9 pairs of 18 pictures of 3 users",
+        data=DataFacts(9, 18, 3, ("c" * 64,)),
+        pairs_without_picture=1,
+        measured_without_picture=0,
+        unreadable=(),
+        l2=None if network else 1.0,
+        grid=() if network else grid,
+        epochs=EPOCHS if network else (),
+        best_epoch=2 if network else None,
+    )
+    return replace(found, **changes)
+
+
+def metrics(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO((folder / METRICS_FILE).read_text())))
+
+
+def test_metrics_are_there_after_every_epoch(tmp_path: Path) -> None:
+    with suppress(KeyboardInterrupt), journal(tmp_path) as write:
+        for n in (1, 2):
+            write(EPOCHS[:n])
+            rows = metrics(tmp_path)
+            assert [row["epoch"] for row in rows] == [str(e.epoch) for e in EPOCHS[:n]]
+        raise KeyboardInterrupt
+    assert float(metrics(tmp_path)[1]["val_accuracy"]) == 0.75
+    with journal(tmp_path) as write:
+        write(EPOCHS)
+    assert len(metrics(tmp_path)) == 3
+
+
+def test_a_resumed_run_has_all_its_events_once(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for start in (1, 3):
+        with journal(tmp_path) as write:
+            for n in range(start, start + 2 if start == 1 else 4):
+                write(EPOCHS[:n])
+    events = EventAccumulator(str(tmp_path / EVENTS_FOLDER))
+    events.Reload()
+    found = [(event.step, event.value) for event in events.Scalars("loss/train")]
+    assert [step for step, _ in found] == [1, 2, 3]
+    assert [value for _, value in found] == pytest.approx([e.train_loss for e in EPOCHS])
+    assert [e.value for e in events.Scalars("accuracy/val")] == pytest.approx([0.55, 0.75, 0.7])
+    remove_events(tmp_path)
+    assert not (tmp_path / EVENTS_FOLDER).exists()
+
+
+def test_without_tensorboard_there_are_no_events_and_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # None in sys.modules makes an import fail, whatever is installed.
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
+    monkeypatch.delitem(sys.modules, "torch.utils.tensorboard.writer", raising=False)
+    with journal(tmp_path) as write:
+        write(EPOCHS)
+    assert [path.name for path in tmp_path.iterdir()] == [METRICS_FILE]
+
+
+def figure_of(trained: TrainedModel, monkeypatch: pytest.MonkeyPatch):
+    """The drawn figure, and its PNG."""
+    from matplotlib.figure import Figure
+
+    made = []
+    save = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, *a, **k: (made.append(self), save(self, *a, **k))[1]
+    )
+    png = draw_curves(trained)
+    return made[0], png
+
+
+def lines(axes) -> dict[str, list[float]]:
+    return {line.get_label(): list(line.get_ydata()) for line in axes.get_lines()}
+
+
+def test_curves_of_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    figure, png = figure_of(model(PAPER), monkeypatch)
+    loss, right, rate = figure.axes
+    assert lines(loss)["train (hard)"] == [0.7, 0.5, 0.3]
+    assert lines(loss)["validation (hard)"] == [0.69, 0.6, 0.65]
+    assert lines(right)["train (pooled)"] == [0.5, 0.8, 0.9]
+    assert lines(right)["validation (mean of users)"] == [0.55, 0.75, 0.7]
+    assert [1e-4, 9.5e-5, 9e-5] in lines(rate).values()
+    for axes in figure.axes:
+        assert list(axes.get_lines()[-1].get_xdata()) == [2, 2]
+    picture = Image.open(io.BytesIO(png))
+    assert picture.format == "PNG"
+    assert png == draw_curves(model(PAPER))
+    assert png != draw_curves(model(PAPER, best_epoch=3))
+
+
+def test_curves_without_validation_and_of_one_epoch() -> None:
+    blind = replace(EPOCHS[0], val_accuracy=NAN, val_loss=NAN)
+    assert draw_curves(model(PAPER, epochs=(blind,), best_epoch=1)).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("l2", [0.1, 0.0])
+def test_curves_of_a_probe(l2: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = model(PROBE)
+    trained = replace(trained, l2=l2, grid=(replace(trained.grid[0], l2=l2), trained.grid[1]))
+    figure, _ = figure_of(trained, monkeypatch)
+    loss, right = figure.axes
+    assert [pytest.approx(0.69), pytest.approx(0.6)] in lines(loss).values()
+    assert [0.6, 0.6] in lines(right).values()
+    assert loss.get_xscale() == ("log" if l2 else "linear")
+    assert list(right.get_lines()[-1].get_xdata()) == [l2, l2]
+
+
+def test_the_card_says_where_everything_came_from() -> None:
+    recipe = replace(FINETUNE, flip_labels=0.1)
+    card = model_card(model(recipe), "a" * 64, {"pairs.parquet": "d" * 64, "more": "e" * 64})
+    for said in (
+        "# mine@2",
+        "SHA-256 of the model file: " + "a" * 64,
+        "SHA-256 of these weights: " + "b" * 64,
+        "`rules_sha256`): " + "c" * 64,
+        "| pairs.parquet | " + "d" * 64,
+        "| more | " + "e" * 64,
+        "9 pairs of 18 pictures of 3 users; 1 more pairs had no readable picture.",
+        "epoch 2 of 3",
+        "accuracy on training pairs 0.800, on validation pairs 0.750",
+        "**10 % of the training labels were turned round.**",
+        "| val | model | 3 / 2 |",
+        "| val | later wins | 3 / 2 |",
+        "| val | brightness, colourfulness | 3 / 2 |",
+        "(curves.png)",
+        "/ 1.5), fitted on 3 pairs of 2 users",
+        "the epoch was chosen there",
+    ):
+        assert said in card, said
+    words = {True: "yes", False: "no", None: "not set"}
+    for name, value in asdict(recipe).items():
+        if name != "name":
+            plain = words[value] if isinstance(value, bool | None) else str(value)
+            assert f"| {name} | {plain} |" in card, name
+
+
+def test_random_weights_are_the_first_thing_that_the_card_says() -> None:
+    weights = BackboneWeights("resnet50", RANDOM, "", "none", "unit")
+    card = model_card(model(PAPER, weights=weights), "a" * 64, {})
+    assert card.splitlines()[0].startswith("**WARNING: this model starts from random weights")
+    assert "WARNING" not in model_card(model(PAPER), "a" * 64, {})
+    assert "turned round" not in card
+
+
+def test_unrecorded_rules_and_a_fixed_l2_are_told() -> None:
+    found = model(PROBE)
+    fixed = replace(found, grid=found.grid[:1], data=replace(found.data, rules_sha256=()))
+    assert "not recorded in the pairs" in model_card(fixed, "a" * 64, {})
+    assert "ℓ2 was chosen" in model_card(found, "a" * 64, {})
+    assert "ℓ2 was chosen" not in model_card(fixed, "a" * 64, {})
+
+
+def finished(folder: Path, recipe: NetworkRecipe, done: int, best: int) -> None:
+    folder.mkdir(exist_ok=True)
+    record = {
+        "recipe": asdict(recipe),
+        "inputs": {"pairs.parquet": "d" * 64},
+        "epochs": {"done": done, "best": best},
+    }
+    (folder / "run.json").write_text(json.dumps(record))
+    (folder / CHECKPOINT_FILE).write_bytes(b"")
+
+
+def test_a_finished_run_goes_on_only_for_more_epochs_or_patience(tmp_path: Path) -> None:
+    inputs = {"pairs.parquet": "d" * 64}
+    recipe = replace(FINETUNE, epochs=10, patience=3)
+    assert not nothing_left(tmp_path, recipe, inputs)
+    finished(tmp_path, recipe, done=10, best=9)
+    assert nothing_left(tmp_path, recipe, inputs)
+    assert nothing_left(tmp_path, replace(recipe, epochs=4), inputs)
+    assert not nothing_left(tmp_path, replace(recipe, epochs=11), inputs)
+    finished(tmp_path, recipe, done=7, best=4)
+    assert nothing_left(tmp_path, recipe, inputs)
+    assert nothing_left(tmp_path, replace(recipe, epochs=20), inputs)
+    assert not nothing_left(tmp_path, replace(recipe, patience=5), inputs)
+    assert not nothing_left(tmp_path, replace(recipe, patience=None), inputs)
+    for other, data in ((replace(recipe, seed=1), inputs), (recipe, {"pairs.parquet": "e" * 64})):
+        with pytest.raises(UserInputError, match="of another recipe or other pairs"):
+            nothing_left(tmp_path, other, data)
+    (tmp_path / CHECKPOINT_FILE).unlink()
+    with pytest.raises(UserInputError, match="checkpoint is gone"):
+        nothing_left(tmp_path, replace(recipe, patience=None), inputs)
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(ModelError, match="damaged run"):
+        nothing_left(tmp_path, recipe, inputs)
+
+
+def test_a_stopped_run_tells_its_checkpoint(tmp_path: Path) -> None:
+    assert "no checkpoint yet" in how_stopped(tmp_path)
+    weights = {"weight": torch.zeros(3)}
+    state = Checkpoint("plan", 7, weights, {}, {}, 5, weights, [], {})
+    save_checkpoint(state, tmp_path)
+    assert last_epoch(tmp_path) == 7
+    assert how_stopped(tmp_path).startswith(f"stopped; {tmp_path} holds the checkpoint after")
+    assert "after epoch 7: --resume" in how_stopped(tmp_path)
+    (tmp_path / CHECKPOINT_FILE).write_bytes(b"half a file")
+    assert last_epoch(tmp_path) == 0
+
+
+def test_only_a_runs_own_files_are_removed(tmp_path: Path) -> None:
+    events = tmp_path / EVENTS_FOLDER
+    events.mkdir()
+    results = ("run.json", "model.onnx", "model.onnx.sha256", "model.safetensors", "curves.png")
+    for name in (*results, "card.md", METRICS_FILE, CHECKPOINT_FILE, "notes.txt"):
+        (tmp_path / name).write_text("")
+    for name in ("events.out.tfevents.1", "notes.txt"):
+        (events / name).write_text("")
+    remove_results(tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {METRICS_FILE, CHECKPOINT_FILE, EVENTS_FOLDER, "notes.txt"}
+    remove_run(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {EVENTS_FOLDER, "notes.txt"}
+    assert [path.name for path in events.iterdir()] == ["notes.txt"]
