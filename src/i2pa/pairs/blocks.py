@@ -138,9 +138,14 @@ def join(cut: Cut, *, trusted: bool) -> Block:
     starts = np.flatnonzero(np.diff(run, prepend=-1))
     users = table.select(["platform", "user_id"]).take(pa.array(starts))
     platform, user = (c.cast(pa.string()).combine_chunks() for c in users.columns)
+    time = table["uploaded_at"].cast(pa.int64()).to_numpy()
+    same_run = run[1:] == run[:-1]
+    at_once = np.flatnonzero(same_run & (time[1:] == time[:-1]))
     if not trusted:
-        _check_order(table, run, platform, user)
-    _check_distinct(table, run)
+        if (same_run & (time[1:] < time[:-1])).any():
+            raise OrderError
+        _check_order(table["post_id"], at_once, platform, user)
+    _check_distinct(table, at_once)
     first, last = ((platform[i].as_py(), user[i].as_py()) for i in (0, -1))
     return Block(table, run, cut.first, (first, last))
 
@@ -190,28 +195,21 @@ def _changes(table: pa.Table, by: Sequence[str]) -> npt.NDArray[np.bool_]:
 
 
 def _check_order(
-    table: pa.Table, run: npt.NDArray[np.int64], platform: pa.Array, user: pa.Array
+    ids: pa.ChunkedArray, at_once: npt.NDArray[np.int64], platform: pa.Array, user: pa.Array
 ) -> None:
+    """Users must rise, and ids of a user's posts `at_once` with the next one must not fall."""
     later = pc.greater(platform[1:], platform[:-1])
     same_platform = pc.equal(platform[1:], platform[:-1])
     later = pc.or_(later, pc.and_(same_platform, pc.greater(user[1:], user[:-1])))
     if not pc.all(later, min_count=0).as_py():
         raise OrderError
-    time = table["uploaded_at"].cast(pa.int64()).to_numpy()
-    same_user = run[1:] == run[:-1]
-    if (same_user & (time[1:] < time[:-1])).any():
+    one, next_one = (ids.take(pa.array(at_once + i)) for i in (0, 1))
+    if pc.any(pc.less(next_one, one)).as_py():
         raise OrderError
-    at_once = np.flatnonzero(same_user & (time[1:] == time[:-1]))
-    if at_once.size:
-        one, next_one = (table["post_id"].take(pa.array(at_once + i)) for i in (0, 1))
-        if pc.any(pc.less(next_one, one)).as_py():
-            raise OrderError
 
 
-def _check_distinct(table: pa.Table, run: npt.NDArray[np.int64]) -> None:
+def _check_distinct(table: pa.Table, at_once: npt.NDArray[np.int64]) -> None:
     """Posts in order that are twice in the table are neighbours."""
-    time = table["uploaded_at"].cast(pa.int64()).to_numpy()
-    at_once = np.flatnonzero((run[1:] == run[:-1]) & (time[1:] == time[:-1]))
     if at_once.size:
         sides = [table.select(_SAME).take(pa.array(at_once + i)) for i in (0, 1)]
         same = [pc.equal(*(s[name].cast(pa.string()) for s in sides)) for name in _SAME]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -50,42 +49,31 @@ def pairs_in_batch(
     return winner, loser, torch.special.ndtr(gap.abs() / (math.sqrt(2) * sigma))
 
 
-def flip(n: int, share: float, seed: int) -> Bools:
-    """Which of n labels to flip, bool [n]: exactly round(share × n), chosen by seed and position.
-
-    Table 2 of the paper: label noise in place of lower confidence. A larger share flips the same
-    ones and more. Raises UserInputError for a share outside [0, .5].
-    """
-    return _flipped((str(i) for i in range(n)), n, share, seed)
-
-
 def flip_labels(pairs: pa.Table, share: float, seed: int) -> Bools:
-    """As `flip`, for a pairs table, chosen by platform, winner_id and loser_id: order is no matter.
+    """Which labels of a pairs table to flip, bool [rows]: label noise as in Table 2 of the paper.
 
-    Exactly round(share × rows) are flipped, those of least BLAKE2b(seed, ids); of a pair listed
-    twice the first row comes first. Only pairs to learn from should be given, as the share is of
-    the rows. Raises UserInputError for a share outside [0, .5].
+    Exactly round(share × rows) are flipped, those of least BLAKE2b(seed, platform, winner_id,
+    loser_id), so the order of rows is no matter and a larger share flips the same ones and more;
+    of a pair listed twice the first row comes first. Only pairs to learn from should be given, as
+    the share is of the rows. Raises UserInputError for a share outside [0, .5].
     """
+    if not 0 <= share <= 0.5:
+        raise UserInputError(
+            f"the share of labels to flip is {share}, but must be from 0 to .5",
+            remedy="for example .1; beyond .5 winners and losers change places",
+        )
     names = pc.binary_join_element_wise(
         *(pairs[name].cast(pa.string()) for name in ("platform", "winner_id", "loser_id")),
         "\x1f",
         null_handling="replace",
         null_replacement="",
     )
-    return _flipped(names.to_pylist(), pairs.num_rows, share, seed)
-
-
-def _flipped(names: Iterable[str], n: int, share: float, seed: int) -> Bools:
-    if not 0 <= share <= 0.5:
-        raise UserInputError(
-            f"the share of labels to flip is {share}, but must be from 0 to .5",
-            remedy="for example .1; beyond .5 winners and losers change places",
-        )
     digests = b"".join(
-        hashlib.blake2b(f"{seed}\x1f{name}".encode(), digest_size=16).digest() for name in names
+        hashlib.blake2b(f"{seed}\x1f{name}".encode(), digest_size=16).digest()
+        for name in names.to_pylist()
     )
     # 128 bits, so that no two pairs of different ids tie.
-    high, low = np.frombuffer(digests, ">u8").reshape(n, 2).T
-    flipped = np.zeros(n, dtype=np.bool_)
-    flipped[np.lexsort((low, high))[: round(share * n)]] = True
+    high, low = np.frombuffer(digests, ">u8").reshape(pairs.num_rows, 2).T
+    flipped = np.zeros(pairs.num_rows, dtype=np.bool_)
+    flipped[np.lexsort((low, high))[: round(share * pairs.num_rows)]] = True
     return flipped

@@ -99,15 +99,6 @@ def loss_named(name: str) -> PairLoss:
     return LOSSES[name]
 
 
-def link_of(name: str) -> Link:
-    """The link of a network trained with the loss called `name`, for its metadata.
-
-    "logistic": P(A beats B) = sigmoid(O); "thurstone": Φ(O / √(s_A² + s_B²)). Raises
-    UserInputError for an unknown name.
-    """
-    return loss_named(name).link
-
-
 def spread_of(raw: Tensor) -> Tensor:
     """s = softplus(raw) + SPREAD_FLOOR, above 0: a picture's spread from a network's raw output.
 
@@ -146,12 +137,3 @@ def user_weights(user: Tensor) -> Tensor:
     _, index, counts = torch.unique(user, return_inverse=True, return_counts=True)
     weights: Tensor = len(user) / (len(counts) * counts[index])
     return weights
-
-
-def weighted_mean(loss: Tensor, weight: Tensor) -> Tensor:
-    """Sum of weight × loss over n, a scalar, of losses [n] and weights [n] >= 0; 0 of no pairs.
-
-    It divides by n, not by the batch's own sum of weights: where weights have mean 1 over an
-    epoch, users then count alike over the epoch, whichever batches their pairs fall into.
-    """
-    return (weight * loss).sum() / max(len(loss), 1)
