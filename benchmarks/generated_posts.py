@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from i2pa.posts.facts import DERIVED, in_parts
 from i2pa.posts.schema import POSTS
+from i2pa.posts.table import PARQUET
 
 WORDS = (
     *("love", "beautiful", "day", "summer", "new", "photo", "in", "the", "with", "my", "great"),
@@ -49,7 +50,7 @@ def exports(n: int, seed: int = 0) -> Iterator[pa.Table]:
 def prepared(n: int, path: Path, *, seed: int = 0, shuffled: bool = False) -> Path:
     """Write N posts as `i2pa posts` does, or `shuffled` inside each row group."""
     rng = np.random.default_rng(seed)
-    with pq.ParquetWriter(path, POSTS, compression="zstd") as file:
+    with pq.ParquetWriter(path, POSTS, **PARQUET) as file:
         for export in exports(n, seed):
             typed = {
                 name: export[name] if name in export.column_names else pa.nulls(len(export))

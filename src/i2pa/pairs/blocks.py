@@ -25,7 +25,7 @@ from i2pa.errors import DataError, UserInputError
 from i2pa.posts.database import database
 from i2pa.posts.table import as_posts, damaged
 
-AT_ONCE = 1 << 18
+AT_ONCE = 1 << 17
 """Posts of a block, unless one user has more."""
 
 BYTES_A_POST = 500
@@ -161,8 +161,9 @@ def _batches(posts: Posts, columns: Sequence[str], at_once: int) -> Iterator[pa.
         with pq.ParquetFile(posts, read_dictionary=repeating) as file:
             # A reader of several row groups holds on to each one's pages to its end.
             for group in range(file.num_row_groups):
+                # Until the first block is there, nobody else has work for the other cores.
                 for batch in file.iter_batches(
-                    at_once, row_groups=[group], columns=list(columns), use_threads=False
+                    at_once, row_groups=[group], columns=list(columns), use_threads=group == 0
                 ):
                     yield _typed(pa.Table.from_batches([batch]), str(posts))
     except (pa.ArrowException, OSError) as error:

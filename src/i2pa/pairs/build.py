@@ -207,20 +207,25 @@ def _build(
         # Pairs of two users do not come in their final order.
         as_they_come = out is not None and how.rules.same_user
         writer = stack.enter_context(pairs_writer(out, facts)) if out is not None else None
+        aside = stack.enter_context(ThreadPoolExecutor(1))
+        written: Future[None] = aside.submit(lambda: None)
         for block in ordered.pair(dropped):
             if not ordered.trusted and block.ends[0] <= last:
                 raise OrderError
             last = block.ends[1]
+            if as_they_come and writer:
+                # One block is written while the next is counted, no more.
+                written.result()
+                written = aside.submit(writer.add, block.pairs)
+            else:
+                parts.append(block.pairs)
             counts += block.counts
             tally.add(block.pairs, block.posts, block.users)
             fingerprint.add(block.identity)
-            if as_they_come and writer:
-                writer.add(block.pairs)
-            else:
-                parts.append(block.pairs)
             done += block.n_posts
             if progress:
                 progress(done, total)
+        written.result()
         funnel = funnel_steps(how, counts, total)
         if not tally.pairs:
             raise no_pair_error(funnel)
@@ -244,8 +249,19 @@ def _build(
 
 def _some_shared(posts: Posts) -> bool:
     name = "image_shared"
-    table = pq.read_table(posts, columns=[name]) if isinstance(posts, Path) else posts
-    return bool(pc.any(table[name].cast(pa.bool_())).as_py())
+    if isinstance(posts, Path):
+        if _never_true(posts, name):
+            return False
+        posts = pq.read_table(posts, columns=[name])
+    return bool(pc.any(posts[name].cast(pa.bool_())).as_py())
+
+
+def _never_true(posts: Path, name: str) -> bool:
+    """Whether the file's own statistics say that a column is true in no row."""
+    file = pq.read_metadata(posts)
+    at = file.schema.names.index(name)
+    found = [file.row_group(group).column(at).statistics for group in range(file.num_row_groups)]
+    return all(s is not None and s.has_min_max and s.max is False for s in found)
 
 
 def _twice(ordered: _Ordered) -> Ints:

@@ -45,7 +45,7 @@ PAIRS = pa.schema(
 
 _REPEATING = ["platform", "user_id", "weight", "split", "rules_sha256"]
 
-_ROW_GROUP = 1 << 16
+_ROW_GROUP = 1 << 14
 
 FORMAT = "pairs/1"
 
