@@ -40,6 +40,7 @@ a_post = st.fixed_dictionaries(
         "caption": st.sampled_from([None, "#a", "#a #b", "#b #a", "@x hi", "a b c d e f g"]),
         "media_type": st.sampled_from(["image", "image", "image", "carousel"]),
         "image_count": st.sampled_from([1, 1, 1, 2]),
+        "image": st.sampled_from([None, None, "a.jpg", "b.jpg"]),
     }
 )
 some_rules = st.builds(
@@ -92,6 +93,7 @@ def pair_ok(a: dict[str, Any], b: dict[str, Any], rules: PairRules) -> bool:
     sure = NormalDist().cdf(gap / math.sqrt(2 * rules.sigma**2 + noise))
     return (
         a["platform"] == b["platform"]
+        and (a["image"] is None or a["image"] != b["image"])
         and (not rules.same_user or a["user_id"] == b["user_id"])
         and tags_ok(facts[0].tags, facts[1].tags, rules)
         and (not rules.same_mentions or facts[0].mentions == facts[1].mentions)

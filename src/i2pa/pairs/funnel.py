@@ -101,6 +101,8 @@ def _pair_counts(how: Pairing, counts: Counts) -> list[tuple[str, str, int]]:
     if rules.one_image_one_pair:
         name, relax = "one image, one pair", "--without one-image-one-pair"
         left.append((name, relax, counts.matched))
+    elif counts.matched < counts.discriminable:
+        left.append(("two pictures, not one", "posts of other pictures", counts.matched))
     if rules.max_pairs_per_user is not None:
         name = f"at most {rules.max_pairs_per_user} pairs a user"
         left.append((name, "--max-pairs-per-user N", counts.kept))

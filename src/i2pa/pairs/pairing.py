@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from i2pa.pairs.blocks import Block
-from i2pa.pairs.candidates import HOUR, Eligible, Hashes, Ints, Looks, window_ends
+from i2pa.pairs.candidates import HOUR, Eligible, Hashes, Ints, Looks, Mask, window_ends
 from i2pa.pairs.eligible import PostRule, meeting, numbers
 from i2pa.pairs.groups import eligible_posts, group_columns, key_columns
 from i2pa.pairs.hashes import user_hashes
@@ -38,7 +38,8 @@ class Pairing:
 
     def columns(self) -> list[str]:
         """Every column of posts that pairing reads."""
-        named = [*self.number_columns(), *_SUMMARY, *_TEXTS]
+        shared = [] if self.rules.one_image_one_pair else ["image_shared"]
+        named = [*self.number_columns(), *_SUMMARY, *_TEXTS, *shared]
         return list(dict.fromkeys(named))
 
     def number_columns(self) -> list[str]:
@@ -123,6 +124,10 @@ def pair_block(block: Block, how: Pairing, dropped: Ints) -> BlockPairs:
         nearest = how.matching == "closest-in-time"
         matched = match_all(posts, Looks(later, at_most, nearest), rules, how.matching)
     winner, loser = matched.winner, matched.loser
+    if not rules.one_image_one_pair:
+        differ = _two_pictures(block.table, at[winner], at[loser])
+        winner, loser = winner[differ], loser[differ]
+    n_matched = winner.size
     if rules.max_pairs_per_user is not None:
         kept = keep_per_user(winner, loser, posts, rules.max_pairs_per_user)
         winner, loser = winner[kept], loser[kept]
@@ -145,7 +150,7 @@ def pair_block(block: Block, how: Pairing, dropped: Ints) -> BlockPairs:
             looked_at=int(at_most.sum()),
             alike=matched.alike,
             discriminable=matched.discriminable,
-            matched=matched.winner.size,
+            matched=n_matched,
             kept=winner.size,
             windows_cut=int(np.count_nonzero(later > at_most)),
             inexact=inexact,
@@ -156,6 +161,16 @@ def pair_block(block: Block, how: Pairing, dropped: Ints) -> BlockPairs:
             "user": of_rows,
         },
     )
+
+
+def _two_pictures(posts: pa.Table, winner: Ints, loser: Ints) -> Mask:
+    """Whether the posts of each pair name two picture files; where none is named, they do."""
+    two = np.ones(winner.size, dtype=bool)
+    shared = posts["image_shared"].to_numpy()
+    places = np.flatnonzero(shared[winner] & shared[loser])
+    ours, theirs = (posts["image"].take(pa.array(side[places])) for side in (winner, loser))
+    two[places] = pc.not_equal(ours, theirs).fill_null(True).to_numpy()
+    return two
 
 
 def _tables(
