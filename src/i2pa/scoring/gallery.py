@@ -13,7 +13,6 @@ import io
 import json
 import os
 import threading
-import unicodedata
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -40,7 +39,6 @@ _QUALITY = 80
 # A picture of more pixels that cannot be decoded at a smaller scale is decoded alone.
 _LARGE = 20_000_000
 _ALONE = threading.Lock()
-_LINE_BREAKING = {"Cc", "Cs", "Zl", "Zp"}
 
 
 @dataclass(frozen=True)
@@ -102,13 +100,13 @@ def side_for(pictures: int) -> int:
 
 
 def line_of(name: str) -> str:
-    """A name as one line of a list: itself, or a JSON string where a line cannot hold it.
+    """A name as one line of a list: itself, or a JSON string where a line cannot hold it safely.
 
-    That is so for names with line breaks or bytes that are no text, and names that begin with a
-    quotation mark or begin or end with a space.
+    That is so for names that are not `readable` as they are (line breaks, bytes that are no text),
+    that begin with a quotation mark, or begin or end with a space.
     """
-    plain = not any(unicodedata.category(c) in _LINE_BREAKING for c in name)
-    return name if plain and name == name.strip() and name[:1] != '"' else json.dumps(name)
+    plain = readable(name) == name == name.strip() and not name.startswith('"')
+    return name if plain else json.dumps(name)
 
 
 @dataclass(frozen=True)
@@ -232,7 +230,7 @@ def _tie(item: Ranked) -> str:
     first, last = item.tied_with
     if first == last:
         return "" if first == item.rank else f"too close to call with rank {first}"
-    return f"too close to call with ranks {first}–{last}"
+    return f'too close to call with <span class="whole">ranks {first}–{last}</span>'
 
 
 def _head(title: str, ranking: RankedSet, entries: Sequence[_Entry]) -> str:

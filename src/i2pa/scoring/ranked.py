@@ -14,6 +14,9 @@ from typing import Protocol
 
 from i2pa.scoring.results import ModelUsed
 
+# Persian words and emoji are made with these.
+_JOINERS = "\u200c\u200d"
+
 Progress = Callable[[int, int], None]
 
 
@@ -88,6 +91,6 @@ def _parts(path: str | Path) -> tuple[str, ...]:
 def readable(name: str) -> str:
     """A name as harmless text: what could steer a terminal or a reader's eye becomes a mark."""
     return "".join(
-        c if c.isprintable() or unicodedata.category(c) == "Zs" or c == "\u200d" else "\ufffd"
+        c if c.isprintable() or unicodedata.category(c) == "Zs" or c in _JOINERS else "\ufffd"
         for c in name
     )

@@ -20,17 +20,21 @@ document.addEventListener("DOMContentLoaded", () => {
     const levels = new Set(
       [...document.querySelectorAll('.levels [aria-pressed="true"]')].map((b) => b.dataset.level));
     const only = at("only").getAttribute("aria-pressed") === "true";
+    let hidden = 0;
     for (const card of cards) {
       const folded = card.classList.contains("sibling") && !unfolded.has(card.dataset.group);
       const wanted = (!words || searched.get(card).includes(words))
         && (!levels.size || levels.has(card.dataset.level)) && (!only || box(card).checked);
-      card.classList.toggle("away", !wanted || (folded && !words && !only));
+      const under = wanted && folded && !words && !only;
+      card.classList.toggle("away", !wanted || under);
+      hidden += under;
     }
     const shown = visible();
     const all = cards.length.toLocaleString("en");
-    const pictures = cards.length === 1 ? "picture" : "pictures";
-    at("count").textContent = shown.length === cards.length
-      ? `${all} ${pictures}` : `${shown.length.toLocaleString("en")} of ${all} ${pictures}`;
+    const found = shown.length + hidden;
+    at("count").textContent = (found < cards.length ? `${found.toLocaleString("en")} of ` : "")
+      + all + (cards.length === 1 ? " picture" : " pictures")
+      + (hidden ? ` (${hidden.toLocaleString("en")} folded)` : "");
     if (!shown.includes(here)) settle(shown[0] || null);
   }
 
