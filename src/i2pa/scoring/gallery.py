@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import os
-import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -36,9 +35,8 @@ SIDES = ((60, 1024), (250, 640))
 SMALLEST_SIDE = 320
 
 _QUALITY = 80
-# A picture of more pixels that cannot be decoded at a smaller scale is decoded alone.
+# A picture of more pixels that cannot be decoded at a smaller scale is made alone.
 _LARGE = 20_000_000
-_ALONE = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -122,12 +120,10 @@ def small_picture(path: str | Path, side: int) -> _Shot:
     Raises ImageError where the picture cannot be read.
     """
     data = read_bytes(Path(path))
-    header = read_header(data, where=str(path))
-    if header.format != "JPEG" and header.width * header.height > _LARGE:
-        with _ALONE:
-            image = decode(data, where=str(path))
-    else:
-        image = decode(data, at_least=side, where=str(path))
+    return _small(decode(data, at_least=side, where=str(path)), side)
+
+
+def _small(image: Image.Image, side: int) -> _Shot:
     image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
     # Writers copy what they find here: comments, places, profiles.
     image.info.clear()
@@ -136,24 +132,34 @@ def small_picture(path: str | Path, side: int) -> _Shot:
     return _Shot(out.getvalue(), *image.size)
 
 
+def _small_unless_large(path: str, side: int) -> _Shot | None:
+    data = read_bytes(Path(path))
+    header = read_header(data, where=path)
+    if header.format != "JPEG" and header.width * header.height > _LARGE:
+        return None
+    return _small(decode(data, at_least=side, where=path), side)
+
+
 def _small_pictures(paths: Sequence[str], side: int) -> Iterator[_Shot | Failure]:
-    """In the order given, made in threads; only a few are held at a time."""
+    """In the order given, made in threads; only a few are held at a time.
+
+    Large ones are made one by one in the thread that asks, since each thread keeps the memory
+    that its largest picture took.
+    """
     threads = os.cpu_count() or 1
     pool = ThreadPoolExecutor(threads, thread_name_prefix="small")
-    waiting: deque[Future[_Shot]] = deque()
-    names: deque[str] = deque()
+    waiting: deque[tuple[str, Future[_Shot | None]]] = deque()
 
     def next_one() -> _Shot | Failure:
-        name = names.popleft()
+        path, made = waiting.popleft()
         try:
-            return waiting.popleft().result()
+            return made.result() or small_picture(path, side)
         except ImageError as error:
-            return Failure(name, error.what, error.remedy)
+            return Failure(path, error.what, error.remedy)
 
     try:
-        for name in paths:
-            names.append(name)
-            waiting.append(pool.submit(small_picture, name, side))
+        for path in paths:
+            waiting.append((path, pool.submit(_small_unless_large, path, side)))
             if len(waiting) > 2 * threads:
                 yield next_one()
         while waiting:
