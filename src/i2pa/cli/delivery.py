@@ -109,7 +109,7 @@ def deliver(
     every picture of `ranking`, since a fifth of the best N would be no fifth. Raises DataError
     where nothing at all of one of them could be done, once the others are.
     """
-    shown = shown or ranking
+    shown = ranking if shown is None else shown
     jobs: list[Callable[[], bool]] = []
     if delivery.xmp:
         jobs.append(lambda: _rate(ranking.items, delivery))
