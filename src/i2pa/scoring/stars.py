@@ -1,0 +1,210 @@
+"""Star ratings in sidecars beside the pictures, for Lightroom, darktable, digiKam and their kin.
+
+Decides how many stars a picture gets, which sidecar says so, and when a rating is left alone. A
+picture itself is never changed. How a sidecar is read and edited is the business of `xmp`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+
+from i2pa.errors import DataError, I2paError
+from i2pa.files import whole_file
+from i2pa.metrics.reference import LEVELS
+from i2pa.scoring.ranked import Progress, Ranked
+from i2pa.scoring.results import Failure
+from i2pa.scoring.xmp import REJECTED, new_sidecar, rating_of, with_rating
+
+LARGEST = 64_000_000
+"""Bytes of a sidecar; masks painted by hand make some of several megabytes."""
+
+_SUFFIX = ".xmp"
+_EXIF_RATING = 0x4746
+_WITH_METADATA = ("JPEG", "PNG", "WEBP", "TIFF")
+
+
+class StarsBy(StrEnum):
+    """What stars stand for: a picture's fifth of this set, or its level in the reference."""
+
+    RANK = "rank"
+    LEVELS = "levels"
+
+
+class SidecarName(StrEnum):
+    """How a new sidecar of `a.jpg` is called: `a.xmp` or `a.jpg.xmp`."""
+
+    LIGHTROOM = "lightroom"
+    DARKTABLE = "darktable"
+
+
+Outcome = Literal["created", "changed", "kept", "same"]
+
+
+@dataclass(frozen=True)
+class Rated:
+    """One sidecar: the stars of its picture, and what became of it.
+
+    `kept` left the rating `was` alone, which somebody else has given; `same` had these stars.
+    """
+
+    path: str
+    stars: int
+    outcome: Outcome
+    was: float | None
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """Every sidecar looked at, and those that could not be rated."""
+
+    rated: tuple[Rated, ...]
+    failures: tuple[Failure, ...]
+
+
+def stars_of(items: Sequence[Ranked], by: StarsBy = StarsBy.RANK) -> list[int]:
+    """1 to 5 stars for each picture.
+
+    By rank, the best fifth of `items` gets five; pictures of one rank share the middle of their
+    places. By levels, poor to excellent.
+    """
+    if by is StarsBy.LEVELS:
+        return [LEVELS.index(item.level) + 1 for item in items]
+    ranks = sorted(item.rank for item in items)
+    first = {rank: place for place, rank in reversed(list(enumerate(ranks)))}
+    last = {rank: place for place, rank in enumerate(ranks)}
+    middles = [(first[item.rank] + last[item.rank] + 1) / 2 for item in items]
+    return [5 - int(5 * middle / len(items)) for middle in middles]
+
+
+def rate(
+    items: Sequence[Ranked],
+    *,
+    by: StarsBy = StarsBy.RANK,
+    name: SidecarName = SidecarName.LIGHTROOM,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Ratings:
+    """Write the stars of ranked pictures into sidecars beside them.
+
+    Sidecars that exist, in either manner of naming, are changed; where a picture has none, one is
+    made. A rating that is there is kept unless `overwrite`; a rejected picture stays rejected
+    always. `dry_run` writes nothing and tells all the same.
+    """
+    folders = _Folders()
+    rated: list[Rated] = []
+    failures: list[Failure] = []
+    done: set[Path] = set()
+    for number, (item, stars) in enumerate(zip(items, stars_of(items, by), strict=True), start=1):
+        files = [Path(item.path), *map(Path, item.twins)]
+        for sidecar, exists in _sidecars(files, folders, done, name):
+            try:
+                rated.append(_rate_one(sidecar, files, stars, exists, overwrite, dry_run))
+            except I2paError as error:
+                failures.append(Failure(str(sidecar), error.what, error.remedy))
+            done.add(sidecar)
+        if progress:
+            progress(number, len(items))
+    return Ratings(tuple(rated), tuple(failures))
+
+
+class _Folders:
+    """Which sidecars a folder holds, each folder read once."""
+
+    def __init__(self) -> None:
+        self._listed: dict[Path, dict[str, Path]] = {}
+
+    def sidecar(self, folder: Path, stem: str) -> Path | None:
+        """The sidecar `stem.xmp`, its suffix in capitals or not."""
+        if folder not in self._listed:
+            try:
+                files = [file for file in folder.iterdir() if file.suffix.lower() == _SUFFIX]
+            except OSError:
+                # Whoever writes there will say so.
+                files = []
+            self._listed[folder] = {file.stem: file for file in files}
+        return self._listed[folder].get(stem)
+
+
+def _sidecars(
+    files: Sequence[Path], folders: _Folders, done: set[Path], name: SidecarName
+) -> list[tuple[Path, bool]]:
+    """The sidecars of one picture and its twins, and whether they exist; some, never none.
+
+    A sidecar that a better picture of the same stem has claimed is not shared.
+    """
+    stems = [(file.parent, stem) for file in files for stem in (file.stem, file.name)]
+    found = [sidecar for at in stems if (sidecar := folders.sidecar(*at)) is not None]
+    if found := [sidecar for sidecar in dict.fromkeys(found) if sidecar not in done]:
+        return [(sidecar, True) for sidecar in found]
+    full = [file.parent / f"{file.name}{_SUFFIX}" for file in files]
+    if name is SidecarName.DARKTABLE:
+        return [(sidecar, False) for sidecar in full]
+    # Lightroom looks for the name of the RAW file, which is a twin wherever there is one.
+    short = files[-1].parent / f"{files[-1].stem}{_SUFFIX}"
+    return [(full[0] if short in done or short.exists() else short, False)]
+
+
+def _rate_one(
+    sidecar: Path, files: Sequence[Path], stars: int, exists: bool, overwrite: bool, dry_run: bool
+) -> Rated:
+    data = _read(sidecar) if exists else b""
+    was = rating_of(data) if exists else _rating_within(files)
+    kept: Outcome = "same" if was == stars else "kept"
+    if was in (REJECTED, stars) or (was is not None and not overwrite):
+        return Rated(str(sidecar), stars, kept, was)
+    written = with_rating(data, stars) if exists else new_sidecar(stars)
+    if not dry_run:
+        _write(sidecar, written, exists)
+    return Rated(str(sidecar), stars, "changed" if exists else "created", was)
+
+
+def _read(sidecar: Path) -> bytes:
+    try:
+        if not sidecar.is_file():
+            raise DataError("is no regular file")
+        if sidecar.stat().st_size > LARGEST:
+            raise DataError(f"is larger than {LARGEST // 1_000_000} MB, so no sidecar")
+        return sidecar.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror or error})") from error
+
+
+def _write(sidecar: Path, data: bytes, exists: bool) -> None:
+    mode = sidecar.stat().st_mode if exists else None
+    with whole_file(sidecar) as aside:
+        aside.write_bytes(data)
+    if mode is not None:
+        sidecar.chmod(mode)
+
+
+def _rating_within(files: Sequence[Path]) -> float | None:
+    """A rating that a camera or program wrote into a picture, which a new sidecar would hide."""
+    return next((rating for file in files for rating in _embedded(file) if rating), None)
+
+
+def _embedded(file: Path) -> Iterator[float | None]:
+    try:
+        with Image.open(file, formats=_WITH_METADATA) as image:
+            packet = image.info.get("xmp")
+            exif = image.getexif().get(_EXIF_RATING)
+    except Exception:
+        # A file of another kind, or a damaged one: no rating to be read there.
+        return
+    if packet:
+        yield _or_none(lambda: rating_of(packet if isinstance(packet, bytes) else packet.encode()))
+    if exif is not None:
+        yield _or_none(lambda: float(exif))
+
+
+def _or_none(rating: Callable[[], float | None]) -> float | None:
+    try:
+        return rating()
+    except (DataError, TypeError, ValueError):
+        return None
