@@ -12,7 +12,8 @@ from typing import Self
 
 from PIL import Image
 
-from i2pa.images.open import LIMITS, Limits, decode, read_bytes
+from i2pa.errors import ImageError
+from i2pa.images.open import LIMITS, Limits, read_bytes
 from i2pa.images.transforms import Picture, Pixels, Transform
 
 _EXIF_IFD = 0x8769
@@ -45,9 +46,10 @@ class Decoder:
 
     def decode_bytes(self, data: bytes, where: str) -> Decoded:
         """As `decode`, for the bytes of a file that errors call `where`."""
-        side = self._transform.decode_side
-        image = decode(data, at_least=side, where=where, limits=self._limits)
-        return Decoded(self._transform.pixels(image), _taken(data))
+        try:
+            return Decoded(self._transform.pixels(data, self._limits), _taken(data))
+        except ImageError as error:
+            raise ImageError(error.what, where=where, remedy=error.remedy) from error
 
     def close(self) -> None:
         """Nothing is held here."""
@@ -56,7 +58,10 @@ class Decoder:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         self.close()
 
