@@ -110,8 +110,8 @@ class ScoreCache:
         """Open or make the cache in `folder` (None: `I2PA_CACHE`, else the platform's folder).
 
         `verify` reads and hashes files again even where they seem unchanged. `warn` gets one line
-        where the cache cannot be used (None: a RuntimeWarning); all goes on without it then. Above `limit_bytes` the scores
-        kept longest go, a fifth at a time.
+        where the cache cannot be used (None: a RuntimeWarning); all goes on without it then. Above
+        `limit_bytes` the scores kept longest go, a fifth at a time.
         """
         self._verify = verify
         self._warn = warn or _as_warning
