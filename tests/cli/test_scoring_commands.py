@@ -142,7 +142,17 @@ def test_usage_errors_exit_with_2(i2pa):
 
 
 def test_every_command_has_help_with_an_example(i2pa):
-    for command in ("rank", "score", "compare", "posts", "pairs", "split", "train", "export"):
+    for command in (
+        "rank",
+        "score",
+        "compare",
+        "cache",
+        "posts",
+        "pairs",
+        "split",
+        "train",
+        "export",
+    ):
         code, out, _ = i2pa(command, "--help")
         assert code == 0
         assert f"Example: i2pa {command} " in out
@@ -175,9 +185,9 @@ def kept_scores():
     if not path.exists():
         return 0
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        with contextlib.suppress(sqlite3.OperationalError):
-            return connection.execute("SELECT count(*) FROM scores").fetchone()[0]
-    return 0
+        tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'scores'")
+        there = tables.fetchone()[0]
+        return connection.execute("SELECT count(*) FROM scores").fetchone()[0] if there else 0
 
 
 @pytest.mark.slow
@@ -387,3 +397,14 @@ def test_options_that_make_no_sense_together_are_usage_errors(i2pa, examples, tm
     code, _, err = i2pa("compare", examples / "coffee.png")
     assert code == 2
     assert "two pictures or more" in one_line(err)
+
+
+def test_the_cache_tells_where_it_is_and_goes_when_asked(i2pa, examples):
+    i2pa("rank", examples)
+    code, out, err = i2pa("cache")
+    assert (code, err) == (0, "")
+    assert os.environ["I2PA_CACHE"] in out
+    assert "9 scores" in out
+    answer = json.loads(i2pa("cache", "--delete", "--json")[1])
+    assert answer["schema"] == "i2pa.cache/1"
+    assert (answer["scores"], answer["files"]) == (0, 0)

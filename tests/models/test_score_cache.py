@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from i2pa.models.score_cache import FileState, KeptScore, ScoreCache, Variant
+from i2pa.models.score_cache import FileState, KeptScore, ScoreCache, Variant, delete_scores
 
 VARIANT = Variant("a" * 64, "squash224@1", "float32")
 
@@ -188,3 +188,16 @@ def test_the_state_of_a_file(tmp_path, monkeypatch):
     assert FileState.of(path).settled()
     os.utime(path, (4_000_000_000, 4_000_000_000))
     assert not FileState.of(path).settled()
+
+
+def test_its_size_is_told_and_it_can_be_deleted(tmp_path):
+    with ScoreCache(tmp_path) as cache:
+        cache.write(VARIANT, {digest(n): kept(n) for n in range(3)}, {FileState("x", 1, 2, 3): b""})
+        size = cache.size()
+    assert (size.scores, size.files) == (3, 1)
+    assert size.bytes > 4096
+    delete_scores(tmp_path)
+    delete_scores(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    with ScoreCache(tmp_path) as cache:
+        assert cache.size().scores == 0

@@ -63,7 +63,7 @@ def test_scores_depend_on_no_batch_order_or_thread(model, album):
     for batch in (1, 2, 7, 64):
         for threads in (1, 3):
             again = load_model(model, threads=threads)
-            again._engine.preferred_batch = batch
+            again._engine.batch = batch
             assert numbers(again.score(album)) == pytest.approx(alone, abs=1e-5)
             assert list(numbers(again.score(album[::-1]))) == [str(p) for p in album[::-1]]
 
@@ -193,20 +193,20 @@ def test_twins_and_times_taken_travel_along(model, tmp_path):
         assert item.taken.isoformat() == "2024-05-01T12:30:00.250000"
 
 
-def test_large_files_are_read_one_at_a_time(model, album, monkeypatch):
+def test_large_files_are_worked_on_one_at_a_time(model, album, monkeypatch):
     monkeypatch.setattr(pipeline, "LARGE_FILE", 10)
-    plain, at_once, most = pipeline.read_bytes, threading.Semaphore(1), []
+    plain, alone, entered = pipeline.Decoder.decode_bytes, threading.Lock(), []
 
-    def watched(path):
-        most.append(at_once.acquire(blocking=False))
+    def watched(self, data, where):
+        entered.append(alone.acquire(blocking=False))
         time.sleep(0.001)
-        data = plain(path)
-        at_once.release()
-        return data
+        decoded = plain(self, data, where)
+        alone.release()
+        return decoded
 
-    monkeypatch.setattr(pipeline, "read_bytes", watched)
+    monkeypatch.setattr(pipeline.Decoder, "decode_bytes", watched)
     load_model(model, threads=4).score(album)
-    assert all(most)
+    assert entered == [True] * len(album)
 
 
 def test_streams_may_run_at_once_on_one_scorer_and_cache(model, album):
@@ -275,7 +275,7 @@ def test_the_default_scores_alike_whatever_its_batches(examples):
     pictures = sorted(examples.glob("*.[jp][pn]g"))
     scorer = load_model()
     expected = [item.score for item in scorer.score(pictures).items]
-    scorer._engine.preferred_batch = 5
+    scorer._engine.batch = 5
     assert [i.score for i in scorer.score(pictures).items] == pytest.approx(expected, abs=1e-3)
     reversed_scores = [i.score for i in scorer.score(pictures[::-1]).items]
     assert reversed_scores[::-1] == pytest.approx(expected, abs=1e-3)

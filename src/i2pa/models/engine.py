@@ -30,7 +30,7 @@ class Engine(Protocol):
         ...
 
     @property
-    def preferred_batch(self) -> int:
+    def batch(self) -> int:
         """How many pictures a call had best be given."""
         ...
 
@@ -58,7 +58,7 @@ class OnnxEngine:
     precision = "float32"
     # Pictures in parallel beat operators in parallel for networks this small, and small batches
     # stay in a core's cache.
-    preferred_batch = 2
+    batch = 2
 
     def __init__(self, model: bytes, *, where: str = "<model>", threads: int = 1) -> None:
         """Load a serialised ONNX model. Raises ModelError for bytes that are not one of ours.

@@ -92,6 +92,29 @@ class FileState:
         return time.time_ns() - self.mtime_ns > SETTLED_AFTER_NS
 
 
+@dataclass(frozen=True)
+class CacheSize:
+    """How many scores and files a cache knows, and what it takes on disk."""
+
+    scores: int
+    files: int
+    bytes: int
+
+
+def delete_scores(folder: Path | None = None) -> None:
+    """Delete the cache of scores in `folder` (None: as `ScoreCache`), if there is one.
+
+    Raises OSError where it cannot be deleted.
+    """
+    for path in _files((folder or cache_folder()) / _NAME):
+        path.unlink(missing_ok=True)
+
+
+def _files(path: Path) -> list[Path]:
+    """What SQLite keeps a database in."""
+    return [p for end in ("-wal", "-shm", "") if (p := Path(f"{path}{end}")).exists()]
+
+
 def _as_warning(message: str) -> None:
     warnings.warn(message, RuntimeWarning, stacklevel=2)
 
@@ -193,6 +216,17 @@ class ScoreCache:
             self._since_size_check += len(scores) + len(files)
             if self._since_size_check >= _CHECK_SIZE_EVERY:
                 self._bound()
+
+    def size(self) -> CacheSize:
+        """How much is kept; zeros where the cache cannot be used."""
+        with self._going_on_without() as usable:
+            if usable:
+                scores, files = (
+                    self._usable().execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+                    for table in ("scores", "files")
+                )
+                return CacheSize(scores, files, sum(p.stat().st_size for p in _files(self.path)))
+        return CacheSize(0, 0, 0)
 
     def close(self) -> None:
         """Let go of the file."""

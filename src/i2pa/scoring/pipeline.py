@@ -33,7 +33,7 @@ from i2pa.scoring.results import Failure
 
 # Pictures whose files are looked up in the cache at once.
 LOOK_AHEAD = 32
-# Files above this are read one at a time, so that the bytes of many cannot pile up.
+# Files above this are worked on one at a time, so that the bytes of many cannot pile up.
 LARGE_FILE = 16_000_000
 
 
@@ -158,8 +158,9 @@ class Pipeline:
     def _pieces(self, pictures: Iterable[Given]) -> Iterator[_Piece]:
         """Pictures in the order given, cut where a batch of them needs the network."""
         entries = (_entry(picture, place) for place, picture in enumerate(pictures))
-        batch = self._engine.preferred_batch
-        while ahead := list(itertools.islice(entries, LOOK_AHEAD if self._cache else batch)):
+        batch = self._engine.batch
+        look_ahead = max(LOOK_AHEAD, batch) if self._cache else batch
+        while ahead := list(itertools.islice(entries, look_ahead)):
             piece: _Piece = []
             unknown = 0
             for entry, known in zip(ahead, self._already_known(ahead), strict=True):
@@ -196,18 +197,29 @@ class Pipeline:
         """Read and hash a picture, and decode it unless the cache knows its bytes."""
         try:
             if entry.path:
-                state, data = _read(entry.path, self._large)
-            elif isinstance(entry.picture, bytes):
-                state, data = None, entry.picture
-            else:
-                decoded = self._decoder.decode(entry.picture)
-                return _Ready(entry, sha256(decoded.pixels.tobytes()).digest(), None, decoded)
-            digest = sha256(data).digest()
-            kept = self._cache and self._cache.read(self._variant, [digest]).get(digest)
-            if not kept:
-                return _Ready(entry, digest, state, self._decoder.decode_bytes(data, entry.name))
+                return self._prepare_file(entry, entry.path)
+            if isinstance(entry.picture, bytes):
+                return self._prepare_bytes(entry, entry.picture, None)
+            decoded = self._decoder.decode(entry.picture)
+            return _Ready(entry, sha256(decoded.pixels.tobytes()).digest(), None, decoded)
         except ImageError as error:
             return Failure(entry.name, error.what, error.remedy)
+
+    def _prepare_file(self, entry: _Entry, path: Path) -> _Ready | Measured:
+        before = FileState.of(path)
+        with self._large if before and before.size > LARGE_FILE else nullcontext():
+            data = read_bytes(path)
+            settled = before is not None and before.settled() and before == FileState.of(path)
+            return self._prepare_bytes(entry, data, before if settled else None)
+
+    def _prepare_bytes(
+        self, entry: _Entry, data: bytes, state: FileState | None
+    ) -> _Ready | Measured:
+        """`state` is that of the file, where it will tell that the bytes are still the same."""
+        digest = sha256(data).digest()
+        kept = self._cache.read(self._variant, [digest]).get(digest) if self._cache else None
+        if not kept:
+            return _Ready(entry, digest, state, self._decoder.decode_bytes(data, entry.name))
         if self._cache and state:
             self._cache.write(self._variant, {}, {state: digest})
         return entry.measured(digest, kept)
@@ -252,15 +264,6 @@ def _entry(picture: Given, place: int) -> _Entry:
         return _Entry(str(picture.path), tuple(map(str, picture.twins)), picture.path)
     filename = getattr(picture, "filename", "")
     return _Entry(str(filename) if filename else f"#{place}", (), picture)
-
-
-def _read(path: Path, large: threading.Lock) -> tuple[FileState | None, bytes]:
-    """The bytes of a file, and its state where that will tell that they are the same."""
-    before = FileState.of(path)
-    with large if before and before.size > LARGE_FILE else nullcontext():
-        data = read_bytes(path)
-    settled = before is not None and before.settled() and before == FileState.of(path)
-    return before if settled else None, data
 
 
 def _unit_length(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
