@@ -8,8 +8,9 @@ import numpy.typing as npt
 from i2pa.scoring.chances import Chances
 from i2pa.scoring.ranking import Ranked
 
-RELEVANCE = 0.5
-"""Share of merit against novelty; benchmarks/diversity.py shows what it gives up."""
+RELEVANCE = 0.4
+"""Share of merit against novelty. Above .5 little changes, at .3 merit falls off a cliff
+(benchmarks/diversity.py)."""
 
 
 def best_places(

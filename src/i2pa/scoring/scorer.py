@@ -87,7 +87,7 @@ class Scorer:
         An unreadable picture becomes a failure and the rest go on. `progress` is called with
         (pictures done, pictures given). Raises UserInputError for a single picture.
         """
-        measured, failures = self._measure(pictures, progress, cache)
+        measured, failures = self._measure_all(pictures, progress, cache)
         items = tuple(map(self._place, measured))
         return Scores(self.model, self.metadata.reference.name, items, failures)
 
@@ -109,7 +109,7 @@ class Scorer:
         """
         if best is not None and best < 1:
             raise UserInputError(f"cannot choose the best {best}", remedy="give 1 or more")
-        measured, failures = self._measure(pictures, progress, cache)
+        measured, failures = self._measure_all(pictures, progress, cache)
         ranked = rank_measured(measured, self._chances, self._quantiles)
         items = ranked.items
         if best is not None:
@@ -137,10 +137,21 @@ class Scorer:
         self, pictures: Iterable[Given], *, cache: ScoreCache | None = None
     ) -> Iterator[ScoredPicture | Failure]:
         """Results one by one in the order given, however many pictures, in bounded memory."""
-        for result in self._run(pictures, cache):
+        for result in self.measure(pictures, cache=cache):
             yield result if isinstance(result, Failure) else self._place(result)
 
-    def _measure(
+    def measure(
+        self, pictures: Iterable[Given], *, cache: ScoreCache | None = None
+    ) -> Iterator[Measured | Failure]:
+        """As `stream`, with what the model tells beside the score: embedding, spread, time."""
+        try:
+            yield from self._pipeline(cache).run(pictures)
+        except KeyboardInterrupt:
+            # The pipeline closed its decoder, so as not to wait for it.
+            self._decoder = Decoder(self._transform)
+            raise
+
+    def _measure_all(
         self,
         pictures: Iterable[Given],
         progress: Progress | None,
@@ -151,7 +162,7 @@ class Scorer:
         pictures = list(pictures)
         measured: list[Measured] = []
         failures: list[Failure] = []
-        for result in self._run(pictures, cache):
+        for result in self.measure(pictures, cache=cache):
             if isinstance(result, Failure):
                 failures.append(result)
             else:
@@ -159,16 +170,6 @@ class Scorer:
             if progress:
                 progress(len(measured) + len(failures), len(pictures))
         return measured, tuple(failures)
-
-    def _run(
-        self, pictures: Iterable[Given], cache: ScoreCache | None
-    ) -> Iterator[Measured | Failure]:
-        try:
-            yield from self._pipeline(cache).run(pictures)
-        except KeyboardInterrupt:
-            # The pipeline closed its decoder, so as not to wait for it.
-            self._decoder = Decoder(self._transform)
-            raise
 
     def _pipeline(self, cache: ScoreCache | None) -> Pipeline:
         return Pipeline(
