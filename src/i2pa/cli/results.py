@@ -195,7 +195,7 @@ def _text(result: Scores | Ranking, form: str) -> str:
 
 def _flat(item: ScoredPicture) -> dict[str, object]:
     """One row of a table, in the order of its columns."""
-    fields = dataclasses.asdict(item)
+    fields = dict(vars(item))
     if not isinstance(item, RankedPicture):
         return {name: fields[name] for name in _SCORE_COLUMNS}
     fields["tied_from"], fields["tied_to"] = item.tied_with or (None, None)

@@ -254,6 +254,8 @@ class ScoreCache:
             self.path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
+            # Pages that hold several embeddings; it counts only where the file is new.
+            connection.execute("PRAGMA page_size = 16384")
             connection.execute("PRAGMA journal_mode = WAL")
             # A killed process loses nothing; a power cut may cost the last few scores.
             connection.execute("PRAGMA synchronous = NORMAL")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -65,7 +66,7 @@ class Scorer:
         )
         self._engine = engine
         self._transform = transform_named(metadata.transform)
-        self._decoder = Decoder(self._transform)
+        self._decoder = self._new_decoder()
         self._variant = Variant(sha256, metadata.transform, engine.precision)
         self._chances = Chances.of(metadata)
         self._quantiles = np.asarray(metadata.reference.quantiles)
@@ -148,7 +149,7 @@ class Scorer:
             yield from self._pipeline(cache).run(pictures)
         except KeyboardInterrupt:
             # The pipeline closed its decoder, so as not to wait for it.
-            self._decoder = Decoder(self._transform)
+            self._decoder = self._new_decoder()
             raise
 
     def _measure_all(
@@ -170,6 +171,12 @@ class Scorer:
             if progress:
                 progress(len(measured) + len(failures), len(pictures))
         return measured, tuple(failures)
+
+    def _new_decoder(self) -> Decoder:
+        """One for as long as the scorer lives; what it holds goes with the scorer."""
+        decoder = Decoder(self._transform)
+        weakref.finalize(self, decoder.close)
+        return decoder
 
     def _pipeline(self, cache: ScoreCache | None) -> Pipeline:
         return Pipeline(
