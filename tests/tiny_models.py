@@ -10,7 +10,6 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from i2pa.models.export import save_model
 from i2pa.models.metadata import QUANTILES, ModelMetadata, Reference
 
 SIDE = 224
@@ -77,7 +76,8 @@ def tiny_model(path: Path, *, spread: bool = False, link: str = "logistic") -> P
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.checker.check_model(model)
     helper.set_model_props(model, metadata.to_strings())
-    return save_model(model.SerializeToString(), path).path
+    path.write_bytes(model.SerializeToString())
+    return path
 
 
 def noise(folder: Path, n: int, *, side: int = 48) -> list[Path]:
