@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-# For the embeddings of EfficientNet-Lite2: of small edits 1 in 800 lies below .85, of different
-# pictures 1 pair in millions above (benchmarks/groups.py).
+# For the embeddings of EfficientNet-Lite2: of small edits 1 in 800 lies below .85, of pictures of
+# two accounts 1 pair in 4.8 million above (benchmarks/groups.py).
 SAME_PICTURE = 0.85
 SAME_MOMENT = 0.70
 MOMENT_SECONDS = 10.0
