@@ -1,17 +1,26 @@
-"""`rank` against a plain loop with the same network, on 200 JPEGs of 1080 pixels.
+"""From file on disk to score: i2pa against what people write first. Needs the extra [train].
 
-Run: python benchmarks/scoring.py [--pictures 200] [--rounds 5]      (needs the extra [train])
+Run: python benchmarks/scoring.py [--social 200] [--phone 40] [--many 10000] [--rounds 5]
 
-The plain loop is what people write first: PIL full decode, resize, eager torch, batch 1. Both
-sides use the same weights on the same files, in turn, round by round; the ratio of each round is
-what counts, since machines drift. The ceiling is the ratio that `rank` would reach if decoding
-cost nothing: the plain loop's time over that of our network alone, run as `rank` runs it on
-pixels already decoded. The cold start is one whole process that scores one picture.
+Two peers, on the same pictures, weights and transform:
+- a process a picture, as the authors' test.py: start Python, import torch, load the weights, PIL
+  full decode, resize, one forward;
+- its loop with the model loaded once: PIL full decode, resize, eager torch, batch 1.
+Sides take turns, round by round, and the ratio of each round is what counts, since machines drift.
+
+Models are the embedded default and a ResNet-50 of random weights (the shape of the paper's), both
+as `squash224@1`, which decodes JPEGs in full as the authors do, and as `crop224@1`, which decodes
+them at a reduced scale. Engines that are not installed are left out. Then the cold start of one
+process, peak memory and seconds of a run over many pictures without a cache, a second run over
+many with a warm one, and the rank correlation of scaled against full decoding.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import inspect
+import json
 import os
 import platform
 import statistics
@@ -20,132 +29,277 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
 from PIL import Image
+from scipy.stats import spearmanr
 
-from i2pa.images.transforms import RESIZE_FILTER, transform_named
+from generated_pictures import phone_pictures, small_pictures, social_pictures
+from i2pa.images.transforms import RESIZE_FILTER, Transform, transform_named
 from i2pa.models.backbones import load_backbone
-from i2pa.models.engine import OnnxEngine
+from i2pa.models.export import export_onnx
+from i2pa.models.metadata import QUANTILES, ModelMetadata, Reference
 from i2pa.models.ranker import Ranker
 from i2pa.models.registry import find_model
-from i2pa.scoring import load_model
-from i2pa.scoring.scorer import BATCH
+from i2pa.scoring import Scorer, load_model
 
-EXAMPLES = Path(__file__).parents[1] / "examples" / "pictures"
-SIDE = 1080
+ENGINES = (("onnxruntime", "float32"), ("openvino", "float32"), ("openvino", "bfloat16"))
+
+# The authors' test.py, in our package's words: all that it does for one picture.
+TEST_PY = """
+import sys
+import torch
+from PIL import Image
+from i2pa.images.transforms import RESIZE_FILTER
+from i2pa.models.backbones import load_backbone
+from i2pa.models.ranker import Ranker
+weights, backbone, side, picture = sys.argv[1:]
+ranker = torch.load(weights, weights_only=False).eval()
+image = Image.open(picture).convert("RGB").resize((int(side), int(side)), RESIZE_FILTER)
+pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
+with torch.no_grad():
+    print(ranker(pixels.view(1, int(side), int(side), 3))[0])
+"""
+
+# The peak that getrusage tells of a process counts its parent's before exec, hence VmHWM.
+MANY = """
+import json, re, resource, sys, time
+from pathlib import Path
+from i2pa.scoring import load_model
+start = time.perf_counter()
+ranking = load_model().rank(sorted(Path(sys.argv[1]).iterdir()))
+took = time.perf_counter() - start
+own = int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+print(json.dumps([len(ranking.items), len(ranking.failures), took, own, children]))
+"""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One network: in torch for the peers, as a model of i2pa for us."""
+
+    name: str
+    ranker: Ranker
+    model: str | Path
+    transform: Transform
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=200)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--social", type=int, default=200, help="pictures of 1080 pixels")
+    parser.add_argument("--phone", type=int, default=40, help="pictures of 12 megapixels")
+    parser.add_argument("--many", type=int, default=10_000, help="pictures of the long runs")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        paths = make_pictures(Path(folder), options.pictures)
-        ranker = same_network()
-        scorer = load_model()
-        size = transform_named(scorer.metadata.transform).size
-        pixels = np.stack([resized(path, size) for path in paths])
-        engine = OnnxEngine(find_model().data)
-        worst = max(
-            abs(item.score - score)
-            for item, score in zip(
-                scorer.score(paths[:20]).items, plain_loop(ranker, paths[:20], size), strict=True
-            )
+    print(
+        f"{date.today()}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores, "
+        f"{torch.get_num_threads()} threads of torch, Python {platform.python_version()}, "
+        f"torch {torch.__version__}, Pillow {Image.__version__}"
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        social = social_pictures(folder, options.social)
+        phone = phone_pictures(folder, options.phone)
+        for subject in subjects(folder):
+            for kind, paths in (("1080 px", social), ("12 MP", phone)):
+                against_the_loop(subject, kind, paths, options.rounds)
+            if subject.transform.short_side is None:
+                against_a_process_a_picture(subject, social[:5], folder, options.rounds)
+        scaled_against_full(social + phone)
+        cold_start(social[0], options.rounds)
+        long_run(social + phone, options.many)
+        second_run(options.many)
+
+
+def subjects(folder: Path) -> list[Subject]:
+    default = find_model()
+    squash260 = transform_named(load_model().metadata.transform)
+    found = [Subject("i2pa-lite2", default_in_torch(default.data), default.path, squash260)]
+    resnet = Ranker(load_backbone("resnet50", "random"))
+    for tag in ("squash224@1", "crop224@1"):
+        transform = transform_named(tag)
+        # Scores of random weights are large; export checks rounding against their spread.
+        quantiles = tuple(np.linspace(-30, 30, QUANTILES))
+        metadata = ModelMetadata(
+            name="random-resnet50",
+            version=1,
+            transform=tag,
+            reference=Reference("none", 1, quantiles),
+            link="logistic",
+            temperature=1.0,
+            training="random weights",
+            licenses="none",
         )
-        print(
-            f"{date.today()}, {platform.machine()}, {torch.get_num_threads()} threads, "
-            f"Python {platform.python_version()}, torch {torch.__version__}"
-        )
-        print(f"scores differ by at most {worst:.3f} (scaled against full decoding)")
-
-        whole, ceiling, network = [], [], []
-        for _ in range(options.rounds):
-            plain = seconds(lambda: plain_loop(ranker, paths, size))
-            ours = seconds(lambda: scorer.rank(paths))
-            eager_network = seconds(lambda: eager(ranker, pixels))
-            our_network = seconds(lambda: as_rank_does(engine, pixels))
-            whole.append((plain, ours))
-            ceiling.append((plain, our_network))
-            network.append((eager_network, our_network))
-        report(f"{len(paths)} JPEGs of {SIDE} px, file to score", whole, len(paths))
-        report("the ceiling: decoding for nothing", ceiling, len(paths))
-        report("network alone on both sides", network, len(paths))
-
-        cold = [
-            seconds(
-                lambda: subprocess.run(
-                    [sys.executable, "-m", "i2pa", "score", str(paths[0]), "--json"],
-                    check=True,
-                    stdout=subprocess.DEVNULL,
-                )
-            )
-            for _ in range(options.rounds)
-        ]
-        print(
-            f"first score from a cold start: median {statistics.median(cold):.2f} s "
-            f"({min(cold):.2f} to {max(cold):.2f})"
-        )
+        path = folder / f"resnet50-{transform.name}" / "model.onnx"
+        export_onnx(resnet, metadata, transform.size, path)
+        found.append(Subject("ResNet-50", resnet.eval(), path, transform))
+    return found
 
 
-def make_pictures(folder: Path, n: int) -> list[Path]:
-    """Random crops of the example photographs, 1080 pixels wide, with sensor-like noise."""
-    rng = np.random.default_rng(0)
-    sources = [Image.open(path).convert("RGB") for path in sorted(EXAMPLES.glob("*.*g"))]
-    paths = []
-    for index in range(n):
-        source = sources[index % len(sources)]
-        width, height = (int(side * rng.uniform(0.6, 1)) for side in source.size)
-        left, top = rng.integers(source.width - width + 1), rng.integers(source.height - height + 1)
-        crop = source.crop((left, top, left + width, top + height))
-        crop = crop.resize((SIDE, round(SIDE * rng.choice([0.5625, 0.8, 1.0, 1.25]))))
-        noisy = np.asarray(crop) + rng.normal(0, 4, (crop.height, crop.width, 3))
-        path = folder / f"{index:04d}.jpg"
-        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(path, quality=85)
-        paths.append(path)
-    return paths
-
-
-def same_network() -> Ranker:
+def default_in_torch(data: bytes) -> Ranker:
     """The default model in torch: its backbone, and the head read from its ONNX file."""
     ranker = Ranker(load_backbone("efficientnet-lite2"))
     initializers = {
         tensor.name: onnx.numpy_helper.to_array(tensor)
-        for tensor in onnx.load_from_string(find_model().data).graph.initializer
+        for tensor in onnx.load_from_string(data).graph.initializer
     }
-    ranker.head.load_state_dict(
-        {
-            "weight": torch.tensor(initializers["head.weight"]),
-            "bias": torch.tensor(initializers["head.bias"]),
-        }
-    )
+    head = {part: torch.tensor(initializers[f"head.{part}"]) for part in ("weight", "bias")}
+    ranker.head.load_state_dict(head)
     return ranker.eval()
 
 
-def resized(path: Path, size: int) -> np.ndarray:
-    return np.asarray(Image.open(path).convert("RGB").resize((size, size), RESIZE_FILTER))
+def against_the_loop(subject: Subject, kind: str, paths: list[Path], rounds: int) -> None:
+    decoding = "scaled" if subject.transform.decode_side else "full"
+    title = f"{subject.name}, {subject.transform.tag} ({decoding} decoding), {len(paths)} x {kind}"
+    for engine, precision in installed():
+        scorer = loaded(subject.model, engine, precision)
+        expected = loop(subject, paths[:3])
+        worst = np.abs(expected - scores(scorer, paths[:3])).max() / max(1, np.std(expected))
+        times = [
+            (seconds(lambda: loop(subject, paths)), seconds(lambda s=scorer: s.rank(paths)))
+            for _ in range(rounds)
+        ]
+        report(f"{title}: {engine} {precision} against the loop", times, len(paths), len(paths))
+        print(f"    scores differ by at most {worst:.3g}")
 
 
-def plain_loop(ranker: Ranker, paths: list[Path], size: int) -> list[float]:
-    return [eager(ranker, resized(path, size)[None])[0] for path in paths]
+def against_a_process_a_picture(
+    subject: Subject, paths: list[Path], folder: Path, rounds: int
+) -> None:
+    weights = folder / f"{subject.name}.pth"
+    torch.save(subject.ranker, weights)
+    command = [sys.executable, "-c", TEST_PY, weights, subject.name, str(subject.transform.size)]
+
+    def one_by_one() -> None:
+        for path in paths:
+            subprocess.run([*command, path], check=True, stdout=subprocess.DEVNULL)
+
+    many = paths * 10
+    for engine, precision in installed():
+        scorer = loaded(subject.model, engine, precision)
+        times = [
+            (seconds(one_by_one), seconds(lambda s=scorer: s.rank(many))) for _ in range(rounds)
+        ]
+        title = f"{subject.name}, {subject.transform.tag}, 1080 px: {engine} {precision}"
+        report(f"{title} against a process a picture", times, len(paths), len(many))
 
 
-def eager(ranker: Ranker, pixels: np.ndarray) -> list[float]:
+def scaled_against_full(paths: list[Path]) -> None:
+    scorer = load_model()
+    transform = transform_named(scorer.metadata.transform)
+    full = dataclasses.replace(transform, decode_side=None)
+    in_full = [scorer.score_one(full.pixels(path)).score for path in paths]
+    correlation = spearmanr(scores(scorer, paths), in_full).statistic
+    print(f"scaled against full decoding: Spearman {correlation:.4f}, n = {len(paths)}")
+
+
+def cold_start(path: Path, rounds: int) -> None:
+    command = [sys.executable, "-m", "i2pa", "score", str(path), "--json", "--no-cache"]
+    times = [
+        seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
+        for _ in range(rounds)
+    ]
+    middle, least, most = statistics.median(times), min(times), max(times)
+    print(f"first score of a new process: median {middle:.2f} s ({least:.2f} to {most:.2f})")
+
+
+def long_run(sources: list[Path], n: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        for number in range(n):
+            Path(name, f"{number:06d}.jpg").hardlink_to(sources[number % len(sources)])
+        run = subprocess.run(
+            [sys.executable, "-c", MANY, name], check=True, stdout=subprocess.PIPE, text=True
+        )
+    items, failures, took, own, children = json.loads(run.stdout)
+    print(
+        f"{items:,} pictures ({failures} failures) ranked without a cache in {took:.0f} s: "
+        f"peak memory {own:.0f} MB, of a process that it started {children:.0f} MB"
+    )
+
+
+def second_run(n: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        for path in small_pictures(Path(name), n):
+            os.utime(path, (1_600_000_000, 1_600_000_000))
+        with tempfile.TemporaryDirectory() as cache:
+            command = [sys.executable, "-m", "i2pa", "rank", name, "--csv"]
+            environment = os.environ | {"I2PA_CACHE": cache}
+
+            def run() -> bytes:
+                done = subprocess.run(
+                    command,
+                    check=True,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    env=environment,
+                )
+                return done.stdout
+
+            outputs: list[bytes] = []
+            first, second = (seconds(lambda: outputs.append(run())) for _ in range(2))
+            size = sum(path.stat().st_size for path in Path(cache).iterdir())
+    same = "the same" if outputs[0] == outputs[1] else "ANOTHER"
+    print(
+        f"{n:,} small pictures: first run {first:.1f} s, second {second:.1f} s with {same} output; "
+        f"cache {size / 1e6:.0f} MB"
+    )
+
+
+def installed() -> list[tuple[str, str]]:
+    can_choose = "engine" in inspect.signature(load_model).parameters
+    return [
+        (engine, precision)
+        for engine, precision in ENGINES
+        if engine == "onnxruntime" or (can_choose and find_spec(engine) and can(engine, precision))
+    ]
+
+
+def can(engine: str, precision: str) -> bool:
+    """Whether this processor has the precision."""
+    try:
+        loaded(find_model().path, engine, precision)
+    except Exception as error:
+        print(f"{engine} {precision} is left out: {error}")
+        return False
+    return True
+
+
+def loaded(model: str | Path, engine: str, precision: str) -> Scorer:
+    if engine == "onnxruntime":
+        return load_model(model)
+    return load_model(model, engine=engine, precision=precision)
+
+
+def loop(subject: Subject, paths: list[Path]) -> np.ndarray:
+    """What people write: full decode, the transform's geometry, eager torch, batch 1."""
     with torch.inference_mode():
-        return [float(ranker(torch.from_numpy(one.copy())[None])[0]) for one in pixels]
+        return np.array(
+            [
+                float(subject.ranker(torch.from_numpy(opened(path, subject.transform))[None])[0])
+                for path in paths
+            ]
+        )
 
 
-def as_rank_does(engine: OnnxEngine, pixels: np.ndarray) -> None:
-    """Small batches, as many at once as there are cores, one thread each."""
-    batches = [pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(engine.run, batches))
+def opened(path: Path, transform: Transform) -> np.ndarray:
+    image = Image.open(path).convert("RGB")
+    if transform.short_side is None:
+        return np.array(image.resize((transform.size, transform.size), RESIZE_FILTER))
+    scale = transform.short_side / min(image.size)
+    image = image.resize((round(image.width * scale), round(image.height * scale)), RESIZE_FILTER)
+    left, top = ((side - transform.size) // 2 for side in image.size)
+    return np.array(image.crop((left, top, left + transform.size, top + transform.size)))
+
+
+def scores(scorer: Scorer, paths: list[Path]) -> np.ndarray:
+    return np.array([item.score for item in scorer.score(paths).items])
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -154,12 +308,13 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def report(what: str, rounds: list[tuple[float, float]], n: int) -> None:
-    ratios = [plain / ours for plain, ours in rounds]
+def report(what: str, rounds: list[tuple[float, float]], plain_n: int, our_n: int) -> None:
+    ratios = [(plain / plain_n) / (ours / our_n) for plain, ours in rounds]
     plain, ours = (statistics.median(side) for side in zip(*rounds, strict=True))
     print(
-        f"{what}: plain {n / plain:.1f}/s, i2pa {n / ours:.1f}/s, "
-        f"ratio median {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        f"{what}: {plain_n / plain:.1f}/s against {our_n / ours:.1f}/s, "
+        f"ratio median {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+        flush=True,
     )
 
 

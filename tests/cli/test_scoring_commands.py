@@ -1,17 +1,21 @@
+import contextlib
 import csv
 import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from i2pa.cli import main
+from tiny_models import noise, tiny_model
 
 
 @pytest.fixture
@@ -39,8 +43,10 @@ def test_rank_prints_a_table_best_first(i2pa, examples):
     lines = out.splitlines()
     assert "i2pa-lite2@1" in lines[0]
     assert "never trained on" in lines[0]
-    assert lines[1].split() == ["rank", "percentile", "level", "score", "picture"]
-    scores = [float(line.split()[3]) for line in lines[2:]]
+    assert lines[1].split() == [
+        *("rank", "ties", "with", "percentile", "level", "score", "picture")
+    ]
+    scores = [float(line.split()[-2]) for line in lines[2:]]
     assert len(scores) == 9
     assert scores == sorted(scores, reverse=True)
 
@@ -52,7 +58,12 @@ def test_rank_json_is_one_object_of_the_stated_schema(i2pa, examples):
     assert answer["schema"] == "i2pa.rank/1"
     assert answer["model"].keys() == {"name", "version", "sha256", "transform", "engine"}
     assert [item["rank"] for item in answer["items"]] == [1, 2, 3]
-    assert answer["items"][0].keys() == {"path", "rank", "score", "percentile", "level"}
+    assert answer["items"][0].keys() == {
+        *("path", "rank", "score", "percentile", "level"),
+        *("group", "group_rank", "tied_with", "taken", "twins"),
+    }
+    assert answer["ranked"] == 9
+    assert answer["items"][0]["tied_with"] == [1, 7]
     assert answer["failures"] == []
 
 
@@ -82,7 +93,12 @@ def test_compare_states_probability_and_verdict(i2pa, examples):
     assert f"P({pictures[0]} beats {pictures[1]}) = 0." in out
     answer = json.loads(i2pa("compare", *pictures, "--json")[1])
     assert answer["schema"] == "i2pa.compare/1"
-    assert 0.5 < answer["probability"] < 1
+    assert [item["path"] for item in answer["items"]] == [str(path) for path in pictures]
+    (duel,) = answer["verdicts"]
+    assert duel.keys() == {"first", "second", "probability", "verdict"}
+    assert 0.5 < duel["probability"] < 1
+    assert answer["matrix"][0][1] == duel["probability"]
+    assert answer["matrix"][0][1] + answer["matrix"][1][0] == 1
 
 
 def test_broken_pictures_are_listed_at_the_end_and_the_rest_is_ranked(i2pa, examples, tmp_path):
@@ -105,7 +121,7 @@ def test_bad_input_gives_one_clear_line_and_the_right_exit_code(i2pa, tmp_path, 
         (("rank", empty), 1, "no pictures found"),
         (("rank", tmp_path, "--model", "nonsense"), 2, "no model 'nonsense'"),
         (("rank", picture, "--json", "--csv"), 2, "exclude each other"),
-        (("rank", picture, "-o", tmp_path / "r.xlsx"), 2, "name it .json or .csv"),
+        (("rank", picture, "-o", tmp_path / "r.xlsx"), 2, "name it .json, .csv or .parquet"),
         (("rank", picture, "-o", picture / "r.csv"), 2, "cannot be written"),
         (("score", examples), 2, "try: i2pa rank"),
         (("compare", picture, tmp_path / "text.jpg"), 1, "not a picture"),
@@ -126,7 +142,17 @@ def test_usage_errors_exit_with_2(i2pa):
 
 
 def test_every_command_has_help_with_an_example(i2pa):
-    for command in ("rank", "score", "compare", "posts", "pairs", "split", "train", "export"):
+    for command in (
+        "rank",
+        "score",
+        "compare",
+        "cache",
+        "posts",
+        "pairs",
+        "split",
+        "train",
+        "export",
+    ):
         code, out, _ = i2pa(command, "--help")
         assert code == 0
         assert f"Example: i2pa {command} " in out
@@ -154,19 +180,37 @@ def test_a_closed_pipe_ends_quietly(examples):
     assert run.returncode == 0
 
 
+def kept_scores():
+    path = Path(os.environ["I2PA_CACHE"]) / "scores-1.sqlite"
+    if not path.exists():
+        return 0
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'scores'")
+        there = tables.fetchone()[0]
+        return connection.execute("SELECT count(*) FROM scores").fetchone()[0] if there else 0
+
+
 @pytest.mark.slow
-def test_ctrl_c_stops_at_once_with_130(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(tmp_path / "0.png")
-    for number in range(1, 300):
-        (tmp_path / f"{number}.png").hardlink_to(tmp_path / "0.png")
+def test_ctrl_c_stops_at_once_with_130_and_loses_nothing(tmp_path):
+    slow = io.BytesIO()
+    gradient = np.linspace(0, 255, 3000 * 3000 * 3).reshape(3000, 3000, 3).astype(np.uint8)
+    Image.fromarray(gradient).save(slow, "PNG", compress_level=1)
+    for number in range(200):
+        # What follows the end of a PNG only makes another file of it.
+        (tmp_path / f"{number}.png").write_bytes(slow.getvalue() + bytes([number]))
     command = [sys.executable, "-m", "i2pa", "rank", tmp_path]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(3)
+    while kept_scores() < 4:
+        assert process.poll() is None
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert (out, err) == (b"", b"i2pa: stopped\n")
+    assert out == b""
+    assert err == (
+        b"i2pa: stopped; what has been scored is kept, and the same command goes on from there\n"
+    )
+    assert 4 <= kept_scores() < 200
 
 
 def shell(*arguments, **options):
@@ -184,9 +228,16 @@ def test_ranking_writes_nothing_but_what_is_asked_for(examples, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     kept = {k: v for k, v in os.environ.items() if k not in ("ORT_DISABLE_TELEMETRY", "I2PA_CACHE")}
-    done = shell("rank", examples, cwd=tmp_path, env=kept | {"HOME": str(home)})
+    caches = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "caches")}
+    done = shell("rank", examples, "--no-cache", cwd=tmp_path, env=kept | caches)
     assert (done.returncode, done.stderr) == (0, "")
     assert [path for path in tmp_path.rglob("*") if path != home] == []
+    done = shell("rank", examples, cwd=tmp_path, env=kept | caches)
+    assert (done.returncode, done.stderr) == (0, "")
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.name for path in written} <= {
+        f"scores-1.sqlite{end}" for end in ("", "-wal", "-shm")
+    }
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes end differently there")
@@ -250,3 +301,110 @@ def test_output_and_flags_may_not_disagree(i2pa, examples, tmp_path):
     code, _, err = i2pa("rank", examples, "--json", "-o", tmp_path / "r.csv")
     assert code == 2
     assert "disagree" in one_line(err)
+
+
+def test_two_pictures_compare_in_one_line_and_more_as_a_matrix(i2pa, examples):
+    names = [examples / name for name in ("camera.png", "clock.png", "coffee.png")]
+    code, out, err = i2pa("compare", *names)
+    assert (code, err) == (0, "")
+    ranking, matrix = out.split("\n\n")
+    assert [line.split()[0] for line in ranking.splitlines()[2:]] == ["1", "2", "3"]
+    assert matrix.splitlines()[1].split() == ["A", "B", "C", "picture"]
+    rows = [line.split()[:-1] for line in matrix.splitlines()[2:]]
+    assert [row[0] for row in rows] == ["A", "B", "C"]
+    assert [[cell.startswith("~") for cell in row[1:]] for row in rows] == [
+        [False, True],
+        [False, False],
+        [True, False],
+    ]
+    for here, there in ((rows[0][1], rows[1][1]), (rows[0][2], rows[2][1])):
+        assert float(here.strip("~")) + float(there.strip("~")) == pytest.approx(1)
+
+
+def test_the_best_are_one_of_each_group(i2pa, examples, tmp_path):
+    for name in ("coffee.png", "rocket.jpg", "clock.png"):
+        with Image.open(examples / name) as image:
+            image.convert("RGB").save(tmp_path / f"{name}.jpg", quality=80)
+            image.convert("RGB").save(tmp_path / f"{name}.again.jpg", quality=60)
+    _, out, _ = i2pa("rank", tmp_path, "--json")
+    groups = [item["group"] for item in json.loads(out)["items"]]
+    assert sorted(groups) == [1, 1, 2, 2, 3, 3]
+    _, out, _ = i2pa("rank", tmp_path, "--json", "--best", 2)
+    answer = json.loads(out)
+    assert [(item["group"], item["group_rank"]) for item in answer["items"]] == [(1, 1), (2, 1)]
+    assert answer["ranked"] == 6
+    _, out, _ = i2pa("rank", tmp_path, "--json", "--best", 2, "--all")
+    assert [item["rank"] for item in json.loads(out)["items"]] == [1, 2]
+    _, out, _ = i2pa("rank", tmp_path, "--json", "--best", 2, "--diverse")
+    assert len(json.loads(out)["items"]) == 2
+    _, out, _ = i2pa("rank", tmp_path)
+    assert out.splitlines()[1].split()[:4] == ["rank", "ties", "with", "group"]
+    assert sum(" best " in line for line in out.splitlines()) == 3
+
+
+def test_parquet_csv_and_json_hold_the_same(i2pa, tmp_path):
+    pq = pytest.importorskip("pyarrow.parquet")
+    model = tiny_model(tmp_path / "tiny.onnx")
+    album = noise(tmp_path / "album", 6)[0].parent
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2024:05:01 12:30:00"
+    Image.new("RGB", (30, 30)).save(album / "taken.jpg", exif=exif)
+    (album / os.fsdecode(b"stray\xff.png")).write_bytes((album / "0003.png").read_bytes())
+    for command in ("rank", "score"):
+        pictures = [album] if command == "rank" else sorted(album.iterdir())
+        for suffix in ("parquet", "json", "csv"):
+            out = tmp_path / f"{command}.{suffix}"
+            code, _, _ = i2pa(command, *pictures, "--model", model, "-o", out)
+            assert code == 0
+        table = pq.read_table(tmp_path / f"{command}.parquet")
+        answer = json.loads((tmp_path / f"{command}.json").read_text())
+        with (tmp_path / f"{command}.csv").open(errors="surrogateescape") as file:
+            rows = list(csv.DictReader(file))
+        assert len(table) == len(answer["items"]) == len(rows) == 8
+        assert table.column_names == list(rows[0])
+        assert json.loads(table.schema.metadata[b"i2pa.model"]) == answer["model"]
+        assert table.schema.metadata[b"i2pa.reference"].decode() == "made up"
+        for row, item, line in zip(table.to_pylist(), answer["items"], rows, strict=True):
+            assert row["path"].replace("\\udcff", "\udcff") == item["path"] == line["path"]
+            assert row["score"] == item["score"] == float(line["score"])
+            if command == "rank":
+                tied = [row["tied_from"], row["tied_to"]]
+                assert tied == (item["tied_with"] or [None, None])
+                assert (row["taken"] and row["taken"].isoformat()) == item["taken"]
+                assert line["taken"] == (item["taken"] or "")
+                assert (row["rank"], row["group"]) == (item["rank"], item["group"])
+
+
+def test_a_cache_that_cannot_be_used_is_one_line(i2pa, examples, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("I2PA_CACHE", str(tmp_path / "file" / "cache"))
+    code, out, err = i2pa("rank", examples)
+    assert code == 0
+    assert "hubble" in out
+    assert "going on without the cache" in one_line(err)
+    assert i2pa("rank", examples, "--no-cache")[2] == ""
+
+
+def test_options_that_make_no_sense_together_are_usage_errors(i2pa, examples, tmp_path):
+    for arguments, message in (
+        (("--diverse",), "--diverse needs --best"),
+        (("--no-cache", "--verify"), "exclude each other"),
+        (("--json", "-o", tmp_path / "x.parquet"), "disagree"),
+    ):
+        code, _, err = i2pa("rank", examples, *arguments)
+        assert code == 2
+        assert message in one_line(err)
+    code, _, err = i2pa("compare", examples / "coffee.png")
+    assert code == 2
+    assert "two pictures or more" in one_line(err)
+
+
+def test_the_cache_tells_where_it_is_and_goes_when_asked(i2pa, examples):
+    i2pa("rank", examples)
+    code, out, err = i2pa("cache")
+    assert (code, err) == (0, "")
+    assert os.environ["I2PA_CACHE"] in out
+    assert "9 scores" in out
+    answer = json.loads(i2pa("cache", "--delete", "--json")[1])
+    assert answer["schema"] == "i2pa.cache/1"
+    assert (answer["scores"], answer["files"]) == (0, 0)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
-import io
 import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from rich.console import Console
@@ -74,7 +73,13 @@ def print_table(
 def as_json(schema: str, record: Any) -> str:
     """One JSON object: the schema's name, then the fields of a dataclass or mapping."""
     fields = record if isinstance(record, Mapping) else dataclasses.asdict(record)
-    return json.dumps({"schema": schema, **fields}, indent=2)
+    return json.dumps({"schema": schema, **fields}, indent=2, default=_time_as_text)
+
+
+def _time_as_text(value: object) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
 def print_json(kind: str, **fields: object) -> None:
@@ -85,17 +90,6 @@ def print_json(kind: str, **fields: object) -> None:
 def print_columns(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table of names in the first column and numbers in the others."""
     print_table(title, columns, rows, numbers=columns[1:])
-
-
-def as_csv(rows: Sequence[Any], kind: type) -> str:
-    """Dataclasses of one kind as CSV with a header."""
-    text = io.StringIO()
-    writer = csv.DictWriter(
-        text, [field.name for field in dataclasses.fields(kind)], lineterminator="\n"
-    )
-    writer.writeheader()
-    writer.writerows(dataclasses.asdict(row) for row in rows)
-    return text.getvalue()
 
 
 class _Rate(ProgressColumn):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,18 +11,12 @@ import typer
 
 from i2pa.cli import output
 from i2pa.cli.app import app
-from i2pa.errors import DataError, UserInputError
-from i2pa.files import whole_file
+from i2pa.cli.results import form_of, report_failures, show, show_comparison
+from i2pa.errors import UserInputError
 from i2pa.images.find import pictures_in
 from i2pa.models.registry import DEFAULT
-from i2pa.scoring import (
-    Failure,
-    RankedPicture,
-    Ranking,
-    ScoredPicture,
-    Scores,
-    load_model,
-)
+from i2pa.models.score_cache import ScoreCache
+from i2pa.scoring import load_model
 
 Places = Annotated[list[Path], typer.Argument(help="Folders (searched in depth) or picture files.")]
 ModelOption = Annotated[
@@ -30,7 +25,14 @@ ModelOption = Annotated[
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 CsvFlag = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 OutFile = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Write to a .json or .csv file instead.")
+    Path | None,
+    typer.Option("--output", "-o", help="Write to a .json, .csv or .parquet file instead."),
+]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Neither use nor keep scores of earlier runs.")
+]
+Verify = Annotated[
+    bool, typer.Option("--verify", help="Read and hash files again even if they seem unchanged.")
 ]
 
 
@@ -38,22 +40,39 @@ OutFile = Annotated[
 def rank(
     places: Places,
     best: Annotated[
-        int | None, typer.Option(min=1, help="Show only the best N; all are scored.")
+        int | None,
+        typer.Option(min=1, help="Show only the best N, one of each group; all are scored."),
     ] = None,
+    whole_groups: Annotated[
+        bool, typer.Option("--all", help="Let --best show several pictures of one group.")
+    ] = False,
+    diverse: Annotated[
+        bool, typer.Option("--diverse", help="Let --best choose pictures unlike each other.")
+    ] = False,
     model: ModelOption = DEFAULT,
     as_json: JsonFlag = False,
     as_csv: CsvFlag = False,
     out: OutFile = None,
+    no_cache: NoCache = False,
+    verify: Verify = False,
 ) -> None:
     """Rank pictures, best first. Example: i2pa rank ~/album --best 9"""
-    kind = _kind(as_json, as_csv, out)
+    if diverse and best is None:
+        raise UserInputError("--diverse needs --best", remedy="say how many, as --best 9")
+    form = form_of(as_json, as_csv, out)
     pictures = pictures_in(places)
     scorer = load_model(model)
-    with output.progress("scoring", "pictures") as progress:
-        ranking = scorer.rank(pictures, progress=progress)
-    shown = Ranking(ranking.model, ranking.reference, ranking.items[:best], ranking.failures)
-    _show("i2pa.rank/1", shown, kind, out)
-    _report_failures(ranking, len(pictures))
+    with _scoring(no_cache, verify) as cache, output.progress("scoring", "pictures") as progress:
+        ranking = scorer.rank(
+            pictures,
+            best=best,
+            diverse=diverse,
+            whole_groups=whole_groups,
+            progress=progress,
+            cache=cache,
+        )
+    show(ranking, form, out)
+    report_failures(ranking, len(pictures))
 
 
 @app.command()
@@ -63,106 +82,51 @@ def score(
     as_json: JsonFlag = False,
     as_csv: CsvFlag = False,
     out: OutFile = None,
+    no_cache: NoCache = False,
+    verify: Verify = False,
 ) -> None:
     """Score pictures in the order given. Example: i2pa score a.jpg b.png --csv"""
-    kind = _kind(as_json, as_csv, out)
+    form = form_of(as_json, as_csv, out)
     for folder in (path for path in pictures if path.is_dir()):
         raise UserInputError("is a folder", where=str(folder), remedy=f"try: i2pa rank {folder}")
     pictures_in(pictures)
     scorer = load_model(model)
-    with output.progress("scoring", "pictures") as progress:
-        scores = scorer.score(pictures, progress=progress)
-    _show("i2pa.score/1", scores, kind, out)
-    _report_failures(scores, len(pictures))
+    with _scoring(no_cache, verify) as cache, output.progress("scoring", "pictures") as progress:
+        scores = scorer.score(pictures, progress=progress, cache=cache)
+    show(scores, form, out)
+    report_failures(scores, len(pictures))
 
 
 @app.command()
 def compare(
-    first: Annotated[Path, typer.Argument(help="A picture.")],
-    second: Annotated[Path, typer.Argument(help="Another picture.")],
+    pictures: Annotated[
+        list[Path], typer.Argument(metavar="A B [C]...", help="Two pictures or more.")
+    ],
     model: ModelOption = DEFAULT,
     as_json: JsonFlag = False,
+    no_cache: NoCache = False,
+    verify: Verify = False,
 ) -> None:
-    """How likely the first picture gets more likes. Example: i2pa compare a.jpg b.jpg"""
-    pictures_in([first, second])
-    result = load_model(model).compare(first, second)
-    if as_json:
-        print(output.as_json("i2pa.compare/1", result))
+    """How likely each picture gets more likes. Example: i2pa compare a.jpg b.jpg"""
+    pictures_in(pictures)
+    scorer = load_model(model)
+    with _scoring(no_cache, verify) as cache:
+        comparison = scorer.compare(*pictures, cache=cache)
+    show_comparison(comparison, as_json)
+
+
+@contextmanager
+def _scoring(no_cache: bool, verify: bool) -> Iterator[ScoreCache | None]:
+    """The cache, if it is to be used; a stop says that nothing is lost."""
+    if no_cache and verify:
+        raise UserInputError("--no-cache and --verify exclude each other")
+    if no_cache:
+        yield None
         return
-    _print_table("", (result.first, result.second))
-    print(
-        f"\nP({result.first.path} beats {result.second.path}) = {result.probability:.2f}: "
-        f"{_verdict_line(result.verdict, result.first.path, result.second.path)}"
-    )
-
-
-def _verdict_line(verdict: str, first: str, second: str) -> str:
-    winners = {"first": first, "second": second}
-    return f"{winners[verdict]} is ahead" if verdict in winners else verdict
-
-
-def _kind(as_json: bool, as_csv: bool, out: Path | None) -> str:
-    if as_json and as_csv:
-        raise UserInputError("--json and --csv exclude each other")
-    if out is None:
-        return "json" if as_json else "csv" if as_csv else "table"
-    kind = out.suffix.lower().removeprefix(".")
-    if kind not in ("json", "csv"):
-        raise UserInputError(
-            "the suffix decides the format", where=str(out), remedy="name it .json or .csv"
-        )
-    if (as_json and kind == "csv") or (as_csv and kind == "json"):
-        raise UserInputError(f"--output {out} and --{'json' if as_json else 'csv'} disagree")
-    return kind
-
-
-def _show(schema: str, result: Scores | Ranking, kind: str, out: Path | None) -> None:
-    if kind == "table":
-        if not result.items:
-            return
-        title = f"{result.model.tag} · percentiles refer to: {result.reference}"
-        _print_table(title, result.items)
-        return
-    row = RankedPicture if isinstance(result, Ranking) else ScoredPicture
-    text = (
-        output.as_json(schema, result) + "\n"
-        if kind == "json"
-        else output.as_csv(result.items, row)
-    )
-    if out:
-        with whole_file(out) as aside:
-            aside.write_text(text, encoding="utf-8", errors="surrogateescape")
-        output.warn(f"wrote {out}: {len(result.items):,} pictures")
-    else:
-        print(text, end="")
-
-
-def _print_table(title: str, items: Sequence[ScoredPicture]) -> None:
-    ranked = any(isinstance(item, RankedPicture) for item in items)
-    columns = (*(("rank",) if ranked else ()), "percentile", "level", "score", "picture")
-    rows = [
-        (
-            *((str(item.rank),) if isinstance(item, RankedPicture) else ()),
-            f"{item.percentile:.1f}",
-            item.level,
-            f"{item.score:+.2f}",
-            item.path,
-        )
-        for item in items
-    ]
-    output.print_table(title, columns, rows, numbers=("rank", "percentile", "score"))
-
-
-def _report_failures(result: Scores | Ranking, given: int) -> None:
-    for failure in result.failures:
-        output.warn(_failure_line(failure))
-    if not result.failures:
-        return
-    if len(result.failures) == given:
-        raise DataError(f"none of {given:,} pictures could be scored")
-    output.warn(f"{len(result.failures):,} of {given:,} pictures could not be scored")
-
-
-def _failure_line(failure: Failure) -> str:
-    remedy = f"; {failure.remedy}" if failure.remedy else ""
-    return f"{failure.path}: {failure.reason}{remedy}"
+    with ScoreCache(verify=verify, warn=output.warn) as cache:
+        try:
+            yield cache
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt(
+                "stopped; what has been scored is kept, and the same command goes on from there"
+            ) from error

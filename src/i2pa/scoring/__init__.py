@@ -3,8 +3,10 @@
 Reads saved models only: how they were trained is no concern of this room.
 """
 
+from i2pa.models.score_cache import ScoreCache
 from i2pa.scoring.results import (
     Comparison,
+    Duel,
     Failure,
     RankedPicture,
     Ranking,
@@ -15,9 +17,11 @@ from i2pa.scoring.scorer import Scorer, load_model
 
 __all__ = [
     "Comparison",
+    "Duel",
     "Failure",
     "RankedPicture",
     "Ranking",
+    "ScoreCache",
     "ScoredPicture",
     "Scorer",
     "Scores",

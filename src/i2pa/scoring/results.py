@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
+
+from i2pa.errors import UserInputError
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,21 @@ class ScoredPicture:
 
 @dataclass(frozen=True)
 class RankedPicture(ScoredPicture):
-    """A scored picture with its rank; 1 is the best, equal scores share a rank."""
+    """A scored picture with its rank among all that were ranked; 1 is the best.
+
+    Equal scores share a rank. `tied_with` is the first and last rank that are too close to call
+    with this one (itself included), None where no other is. `group` numbers bursts and
+    near-duplicates by their best picture, None for a picture alone; `group_rank` is the place
+    within the group. `taken` is the camera's time, without a zone. `twins` are files that this
+    picture stands for, such as the RAW beside a JPEG.
+    """
 
     rank: int
+    group: int | None = None
+    group_rank: int = 1
+    tied_with: tuple[int, int] | None = None
+    taken: datetime | None = None
+    twins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,10 +80,15 @@ class Scores:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Scored pictures, best first, and those that could not be scored."""
+    """Scored pictures, best first, and those that could not be scored.
+
+    `items` are all pictures, or the best few where that was asked for; ranks, ties and groups
+    always refer to all of them, of which there are `ranked`.
+    """
 
     model: ModelUsed
     reference: str
+    ranked: int
     items: tuple[RankedPicture, ...]
     failures: tuple[Failure, ...]
 
@@ -77,14 +97,56 @@ Verdict = Literal["first", "second", "too close to call"]
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Two pictures and the calibrated probability that the first gets more likes.
+class Duel:
+    """Two pictures of a comparison, by their places in it, and how likely the first wins."""
 
-    It means: posted by the same account at a similar time. Between .4 and .6 the verdict is a tie.
+    first: int
+    second: int
+    probability: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Pictures side by side, with calibrated probabilities.
+
+    `matrix[i][j]` is the chance that picture i gets more likes than picture j, posted by the same
+    account at a similar time; matrix[i][j] + matrix[j][i] is 1 exactly. `verdicts` has each two
+    pictures once. Between .4 and .6 the verdict is a tie. `items` are in the order given, each
+    with its rank among them.
     """
 
     model: ModelUsed
-    first: ScoredPicture
-    second: ScoredPicture
-    probability: float
-    verdict: Verdict
+    reference: str
+    items: tuple[RankedPicture, ...]
+    matrix: tuple[tuple[float, ...], ...]
+    verdicts: tuple[Duel, ...]
+
+    @property
+    def first(self) -> RankedPicture:
+        """The first picture given."""
+        return self.items[0]
+
+    @property
+    def second(self) -> RankedPicture:
+        """The second picture given."""
+        return self.items[1]
+
+    @property
+    def probability(self) -> float:
+        """Of two pictures, the chance that the first wins. Raises UserInputError for more."""
+        return self._of_two.probability
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of two pictures, which is ahead. Raises UserInputError for more."""
+        return self._of_two.verdict
+
+    @property
+    def _of_two(self) -> Duel:
+        if len(self.verdicts) != 1:
+            raise UserInputError(
+                f"{len(self.items)} pictures have no single probability",
+                remedy="see matrix and verdicts",
+            )
+        return self.verdicts[0]

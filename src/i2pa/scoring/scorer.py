@@ -1,42 +1,32 @@
-"""Scores pictures with a saved model, on every core at once."""
+"""A loaded model: scores, ranks and compares pictures, and streams any number of them."""
 
 from __future__ import annotations
 
-import os
-from collections import deque
+import weakref
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from i2pa.errors import ImageError, ModelError, UserInputError
-from i2pa.images.transforms import Picture, Pixels, transform_named
-from i2pa.metrics.calibration import TIE_BAND, probability
+from i2pa.errors import ModelError, UserInputError
+from i2pa.images.decoder import Decoder
+from i2pa.images.transforms import transform_named
 from i2pa.metrics.reference import level, percentile
 from i2pa.models.engine import Engine, OnnxEngine
 from i2pa.models.metadata import ModelMetadata
 from i2pa.models.registry import DEFAULT, find_model
-from i2pa.scoring.results import (
-    Comparison,
-    Failure,
-    ModelUsed,
-    RankedPicture,
-    Ranking,
-    ScoredPicture,
-    Scores,
-    Verdict,
-)
-
-# Pictures in parallel beat operators in parallel for a network this small, and small batches
-# stay in a core's cache (benchmarks/scoring.py).
-BATCH = 2
+from i2pa.models.score_cache import ScoreCache, Variant
+from i2pa.scoring.best import best_places
+from i2pa.scoring.chances import Chances
+from i2pa.scoring.compare import check_comparable, compare_measured
+from i2pa.scoring.pipeline import FoundPicture, Given, Measured, Pipeline, cores
+from i2pa.scoring.ranking import rank_measured
+from i2pa.scoring.results import Comparison, Failure, ModelUsed, Ranking, ScoredPicture, Scores
 
 Progress = Callable[[int, int], None]
 
-ONE_PICTURE = (str, Path, bytes, Image.Image, np.ndarray)
+ONE_PICTURE = (str, Path, bytes, Image.Image, np.ndarray, FoundPicture)
 
 
 def load_model(name_or_path: str | Path = DEFAULT, *, threads: int | None = None) -> Scorer:
@@ -52,7 +42,12 @@ def load_model(name_or_path: str | Path = DEFAULT, *, threads: int | None = None
 
 
 class Scorer:
-    """A loaded model, ready to score any number of pictures; load it once."""
+    """A loaded model, ready to score any number of pictures; load it once.
+
+    Threads may share it. A picture is a path, the bytes of a file, an opened PIL image, or a uint8
+    array: [h, w, 3] RGB, [h, w, 4] RGBA or [h, w] grey. With a `cache` nothing that it knows is
+    computed again, and all that is computed from files and bytes is kept in it.
+    """
 
     def __init__(
         self,
@@ -62,114 +57,132 @@ class Scorer:
         *,
         threads: int | None = None,
     ) -> None:
-        """Use `load_model`. Raises ModelError where the model's transform is unknown here."""
-        if metadata.link != "logistic":
-            raise ModelError(f"this version cannot use the link {metadata.link!r}")
+        """Use `load_model`. Raises ModelError where the model cannot be used here."""
+        if metadata.link == "thurstone" and "spread" not in engine.outputs:
+            raise ModelError("the model's link is thurstone, but it has no output spread")
         self.metadata = metadata
         self.model = ModelUsed(
             metadata.name, metadata.version, sha256, metadata.transform, engine.name
         )
         self._engine = engine
         self._transform = transform_named(metadata.transform)
+        self._decoder = self._new_decoder()
+        self._variant = Variant(sha256, metadata.transform, engine.precision)
+        self._chances = Chances.of(metadata)
         self._quantiles = np.asarray(metadata.reference.quantiles)
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = threads or cores()
 
-    def score_one(self, picture: Picture) -> ScoredPicture:
-        """Score one picture: a path, bytes of a file, an opened PIL image, or a uint8 array.
+    def score_one(self, picture: Given, *, cache: ScoreCache | None = None) -> ScoredPicture:
+        """Score one picture. Raises ImageError where it cannot be read."""
+        return self._place(self._pipeline(cache).one(picture))
 
-        Arrays are [h, w, 3] RGB, [h, w, 4] RGBA or [h, w] grey. Raises ImageError where the
-        picture cannot be read.
-        """
-        pixels = self._transform.pixels(picture)
-        return self._place(_name(picture, 0), self._run(pixels[np.newaxis])[0])
-
-    def score(self, pictures: Iterable[Picture], *, progress: Progress | None = None) -> Scores:
-        """Score many pictures (see `score_one` for what a picture is), in the order given.
+    def score(
+        self,
+        pictures: Iterable[Given],
+        *,
+        progress: Progress | None = None,
+        cache: ScoreCache | None = None,
+    ) -> Scores:
+        """Score many pictures, in the order given.
 
         An unreadable picture becomes a failure and the rest go on. `progress` is called with
         (pictures done, pictures given). Raises UserInputError for a single picture.
         """
+        measured, failures = self._measure_all(pictures, progress, cache)
+        items = tuple(map(self._place, measured))
+        return Scores(self.model, self.metadata.reference.name, items, failures)
+
+    def rank(
+        self,
+        pictures: Iterable[Given],
+        *,
+        best: int | None = None,
+        diverse: bool = False,
+        whole_groups: bool = False,
+        progress: Progress | None = None,
+        cache: ScoreCache | None = None,
+    ) -> Ranking:
+        """Score pictures and order them best first, with bursts grouped and ties told.
+
+        `best` keeps that many, one of each group (any of a group with `whole_groups`), with
+        `diverse` unlike each other. The ranking depends neither on names nor on the order given.
+        Raises UserInputError for a single picture, and for `best` below 1.
+        """
+        if best is not None and best < 1:
+            raise UserInputError(f"cannot choose the best {best}", remedy="give 1 or more")
+        measured, failures = self._measure_all(pictures, progress, cache)
+        ranked = rank_measured(measured, self._chances, self._quantiles)
+        items = ranked.items
+        if best is not None:
+            chosen = best_places(
+                ranked, best, self._chances, diverse=diverse, whole_groups=whole_groups
+            )
+            items = tuple(ranked.items[place] for place in chosen)
+        reference = self.metadata.reference.name
+        return Ranking(self.model, reference, len(measured), items, failures)
+
+    def compare(self, *pictures: Given, cache: ScoreCache | None = None) -> Comparison:
+        """The calibrated probability that each picture gets more likes than each other.
+
+        Raises ImageError where one of them cannot be read, UserInputError for fewer than two or
+        more than 100.
+        """
+        check_comparable(len(pictures))
+        pipeline = self._pipeline(cache)
+        measured = [pipeline.one(picture) for picture in pictures]
+        return compare_measured(
+            measured, self._chances, self._quantiles, self.model, self.metadata.reference.name
+        )
+
+    def stream(
+        self, pictures: Iterable[Given], *, cache: ScoreCache | None = None
+    ) -> Iterator[ScoredPicture | Failure]:
+        """Results one by one in the order given, however many pictures, in bounded memory."""
+        for result in self.measure(pictures, cache=cache):
+            yield result if isinstance(result, Failure) else self._place(result)
+
+    def measure(
+        self, pictures: Iterable[Given], *, cache: ScoreCache | None = None
+    ) -> Iterator[Measured | Failure]:
+        """As `stream`, with what the model tells beside the score: embedding, spread, time."""
+        try:
+            yield from self._pipeline(cache).run(pictures)
+        except KeyboardInterrupt:
+            # The pipeline closed its decoder, so as not to wait for it.
+            self._decoder = self._new_decoder()
+            raise
+
+    def _measure_all(
+        self,
+        pictures: Iterable[Given],
+        progress: Progress | None,
+        cache: ScoreCache | None,
+    ) -> tuple[list[Measured], tuple[Failure, ...]]:
         if isinstance(pictures, ONE_PICTURE):
-            raise UserInputError("score takes a list of pictures", remedy="use score_one")
+            raise UserInputError("a list of pictures is needed", remedy="use score_one")
         pictures = list(pictures)
-        items: list[ScoredPicture] = []
+        measured: list[Measured] = []
         failures: list[Failure] = []
-        for result in self.stream(pictures):
+        for result in self.measure(pictures, cache=cache):
             if isinstance(result, Failure):
                 failures.append(result)
             else:
-                items.append(result)
+                measured.append(result)
             if progress:
-                progress(len(items) + len(failures), len(pictures))
-        return Scores(self.model, self.metadata.reference.name, tuple(items), tuple(failures))
+                progress(len(measured) + len(failures), len(pictures))
+        return measured, tuple(failures)
 
-    def rank(self, pictures: Iterable[Picture], *, progress: Progress | None = None) -> Ranking:
-        """Score pictures and order them best first; equal scores keep the order given."""
-        scores = self.score(pictures, progress=progress)
-        ordered = sorted(scores.items, key=lambda item: -item.score)
-        items: list[RankedPicture] = []
-        for place, item in enumerate(ordered, start=1):
-            tied = bool(items) and items[-1].score == item.score
-            rank = items[-1].rank if tied else place
-            items.append(RankedPicture(item.path, item.score, item.percentile, item.level, rank))
-        return Ranking(scores.model, scores.reference, tuple(items), scores.failures)
+    def _new_decoder(self) -> Decoder:
+        """One for as long as the scorer lives; what it holds goes with the scorer."""
+        decoder = Decoder(self._transform)
+        weakref.finalize(self, decoder.close)
+        return decoder
 
-    def compare(self, first: Picture, second: Picture) -> Comparison:
-        """The calibrated probability that `first` gets more likes than `second`.
+    def _pipeline(self, cache: ScoreCache | None) -> Pipeline:
+        return Pipeline(
+            self._engine, self._decoder, self._variant, threads=self._threads, cache=cache
+        )
 
-        Raises ImageError where one of them cannot be read.
-        """
-        one, other = self.score_one(first), self.score_one(second)
-        chance = float(probability(one.score - other.score, self.metadata.temperature))
-        verdict: Verdict = "first" if chance > TIE_BAND[1] else "second"
-        if TIE_BAND[0] <= chance <= TIE_BAND[1]:
-            verdict = "too close to call"
-        return Comparison(self.model, one, other, chance, verdict)
-
-    def stream(self, pictures: Iterable[Picture]) -> Iterator[ScoredPicture | Failure]:
-        """Results one by one in the order given, however many pictures, in bounded memory.
-
-        Each thread decodes a small batch and runs the network on it, so that one thread decodes
-        while another computes.
-        """
-        named = ((_name(picture, index), picture) for index, picture in enumerate(pictures))
-        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="score")
-        waiting: deque[Future[list[ScoredPicture | Failure]]] = deque()
-        try:
-            while batch := list(islice(named, BATCH)):
-                waiting.append(pool.submit(self._score_batch, batch))
-                if len(waiting) > 2 * self._threads:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    def _run(self, pixels: Pixels) -> list[float]:
-        return [float(score) for score in self._engine.run(pixels)["score"]]
-
-    def _place(self, name: str, score: float) -> ScoredPicture:
-        at = float(percentile(score, self._quantiles)[0])
-        return ScoredPicture(name, score, at, level(at))
-
-    def _score_batch(self, batch: list[tuple[str, Picture]]) -> list[ScoredPicture | Failure]:
-        decoded: list[Pixels | Failure] = []
-        for name, picture in batch:
-            try:
-                decoded.append(self._transform.pixels(picture))
-            except ImageError as error:
-                decoded.append(Failure(name, error.what, error.remedy))
-        pixels = [result for result in decoded if not isinstance(result, Failure)]
-        scores = iter(self._run(np.stack(pixels)) if pixels else ())
-        return [
-            result if isinstance(result, Failure) else self._place(name, next(scores))
-            for (name, _), result in zip(batch, decoded, strict=True)
-        ]
-
-
-def _name(picture: Picture, index: int) -> str:
-    """What to call a picture in results: its path, or its place in the order given."""
-    if isinstance(picture, str | Path):
-        return str(picture)
-    filename = getattr(picture, "filename", "")
-    return str(filename) if filename else f"#{index}"
+    def _place(self, one: Measured) -> ScoredPicture:
+        at = float(percentile(one.score, self._quantiles)[0])
+        return ScoredPicture(one.name, one.score, at, level(at))

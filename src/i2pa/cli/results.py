@@ -1,0 +1,247 @@
+"""How scores, rankings and comparisons are shown: tables, JSON, CSV and Parquet."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib.util
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from i2pa.cli import output
+from i2pa.errors import DataError, MissingExtraError, UserInputError, needs_extra
+from i2pa.files import whole_file
+from i2pa.scoring import Comparison, Failure, RankedPicture, Ranking, ScoredPicture, Scores
+
+FILES = ("json", "csv", "parquet")
+
+_SCORE_COLUMNS = ("path", "score", "percentile", "level")
+_RANK_COLUMNS = (
+    "path",
+    "rank",
+    "score",
+    "percentile",
+    "level",
+    "group",
+    "group_rank",
+    "tied_from",
+    "tied_to",
+    "taken",
+    "twins",
+)
+
+
+def form_of(as_json: bool, as_csv: bool, out: Path | None) -> str:
+    """`table`, `json`, `csv` or `parquet`, checked before any work is done.
+
+    Raises UserInputError where options contradict each other or the suffix tells no format, and
+    MissingExtraError where Parquet cannot be written.
+    """
+    if as_json and as_csv:
+        raise UserInputError("--json and --csv exclude each other")
+    if out is None:
+        return "json" if as_json else "csv" if as_csv else "table"
+    form = out.suffix.lower().removeprefix(".")
+    if form not in FILES:
+        raise UserInputError(
+            "the suffix decides the format",
+            where=str(out),
+            remedy="name it .json, .csv or .parquet",
+        )
+    if (as_json and form != "json") or (as_csv and form != "csv"):
+        raise UserInputError(f"--output {out} and --{'json' if as_json else 'csv'} disagree")
+    if form == "parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise MissingExtraError("writing Parquet", "data")
+    return form
+
+
+def show(result: Scores | Ranking, form: str, out: Path | None) -> None:
+    """Print a result, or write it to `out`."""
+    if form == "table":
+        _print_pictures(result)
+        return
+    if out is None:
+        print(_text(result, form), end="")
+        return
+    with whole_file(out) as aside:
+        if form == "parquet":
+            _write_parquet(result, aside)
+        else:
+            aside.write_text(_text(result, form), encoding="utf-8", errors="surrogateescape")
+    output.warn(f"wrote {out}: {len(result.items):,} pictures")
+
+
+def report_failures(result: Scores | Ranking, given: int) -> None:
+    """List what could not be scored. Raises DataError where nothing could."""
+    for failure in result.failures:
+        output.warn(_failure_line(failure))
+    if not result.failures:
+        return
+    if len(result.failures) == given:
+        raise DataError(f"none of {given:,} pictures could be scored")
+    output.warn(f"{len(result.failures):,} of {given:,} pictures could not be scored")
+
+
+def show_comparison(result: Comparison, as_json: bool) -> None:
+    """Two pictures with one line, more with a matrix and their ranking."""
+    if as_json:
+        print(output.as_json("i2pa.compare/1", result))
+        return
+    title = _title(result)
+    if len(result.items) == 2:
+        _print_scores(title, result.items)
+        print(
+            f"\nP({result.first.path} beats {result.second.path}) = {result.probability:.2f}: "
+            f"{_verdict(result)}"
+        )
+        return
+    _print_ranking(title, sorted(result.items, key=lambda item: item.rank))
+    letters = [_letter(place) for place in range(len(result.items))]
+    ties = {
+        pair
+        for duel in result.verdicts
+        if duel.verdict == "too close to call"
+        for pair in ((duel.first, duel.second), (duel.second, duel.first))
+    }
+    rows = [
+        (
+            letters[i],
+            *(
+                "" if i == j else f"{'~' if (i, j) in ties else ''}{chance:.2f}"
+                for j, chance in enumerate(result.matrix[i])
+            ),
+            item.path,
+        )
+        for i, item in enumerate(result.items)
+    ]
+    print()
+    output.print_table(
+        "P(row beats column); ~ marks what is too close to call",
+        ("", *letters, "picture"),
+        rows,
+        numbers=letters,
+    )
+
+
+def _letter(place: int) -> str:
+    return chr(ord("A") + place) if place < 26 else f"#{place + 1}"
+
+
+def _verdict(result: Comparison) -> str:
+    winners = {"first": result.first.path, "second": result.second.path}
+    winner = winners.get(result.verdict)
+    return f"{winner} is ahead" if winner else result.verdict
+
+
+def _title(result: Scores | Ranking | Comparison) -> str:
+    return f"{result.model.tag} · percentiles refer to: {result.reference}"
+
+
+def _print_pictures(result: Scores | Ranking) -> None:
+    if not result.items:
+        return
+    if isinstance(result, Scores):
+        _print_scores(_title(result), result.items)
+    else:
+        _print_ranking(_title(result), result.items)
+
+
+def _print_scores(title: str, items: Sequence[ScoredPicture]) -> None:
+    columns = ("percentile", "level", "score", "picture")
+    rows = [
+        (f"{item.percentile:.1f}", item.level, f"{item.score:+.2f}", item.path) for item in items
+    ]
+    output.print_table(title, columns, rows, numbers=("percentile", "score"))
+
+
+def _print_ranking(title: str, items: Sequence[RankedPicture]) -> None:
+    grouped = any(item.group for item in items)
+    rows = [
+        (
+            str(item.rank),
+            f"{item.tied_with[0]}-{item.tied_with[1]}" if item.tied_with else "",
+            *((_group(item),) if grouped else ()),
+            f"{item.percentile:.1f}",
+            item.level,
+            f"{item.score:+.2f}",
+            item.path,
+        )
+        for item in items
+    ]
+    group = ("group",) if grouped else ()
+    columns = ("rank", "ties with", *group, "percentile", "level", "score", "picture")
+    output.print_table(title, columns, rows, numbers=("rank", "ties with", "percentile", "score"))
+
+
+def _group(item: RankedPicture) -> str:
+    if item.group is None:
+        return ""
+    return f"{item.group} best" if item.group_rank == 1 else str(item.group)
+
+
+def _text(result: Scores | Ranking, form: str) -> str:
+    if form == "json":
+        kind = "score" if isinstance(result, Scores) else "rank"
+        return output.as_json(f"i2pa.{kind}/1", result) + "\n"
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_RANK_COLUMNS if isinstance(result, Ranking) else _SCORE_COLUMNS)
+    for item in result.items:
+        writer.writerow(_flat(item).values())
+    return text.getvalue()
+
+
+def _flat(item: ScoredPicture) -> dict[str, object]:
+    """One row of a table, in the order of its columns."""
+    fields = dict(vars(item))
+    if not isinstance(item, RankedPicture):
+        return {name: fields[name] for name in _SCORE_COLUMNS}
+    fields["tied_from"], fields["tied_to"] = item.tied_with or (None, None)
+    fields["taken"] = item.taken.isoformat() if item.taken else None
+    # One cell holds any number of names, whatever signs are in them.
+    fields["twins"] = json.dumps(item.twins) if item.twins else None
+    return {name: fields[name] for name in _RANK_COLUMNS}
+
+
+def _write_parquet(result: Scores | Ranking, path: Path) -> None:
+    with needs_extra("writing Parquet", "data"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    types = {
+        "path": pa.string(),
+        "rank": pa.int32(),
+        "score": pa.float64(),
+        "percentile": pa.float64(),
+        "level": pa.string(),
+        "group": pa.int32(),
+        "group_rank": pa.int32(),
+        "tied_from": pa.int32(),
+        "tied_to": pa.int32(),
+        "taken": pa.timestamp("us"),
+        "twins": pa.list_(pa.string()),
+    }
+    names = _RANK_COLUMNS if isinstance(result, Ranking) else _SCORE_COLUMNS
+    rows = []
+    for item in result.items:
+        row = _flat(item) | {"path": _as_text(item.path)}
+        if isinstance(item, RankedPicture):
+            row |= {"taken": item.taken, "twins": [_as_text(twin) for twin in item.twins]}
+        rows.append(row)
+    about = {
+        "i2pa.model": json.dumps(dataclasses.asdict(result.model)),
+        "i2pa.reference": result.reference,
+    }
+    schema = pa.schema([(name, types[name]) for name in names], metadata=about)
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+
+
+def _as_text(name: str) -> str:
+    r"""Parquet holds UTF-8: stray bytes in a file name are written as `\udcff`."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _failure_line(failure: Failure) -> str:
+    remedy = f"; {failure.remedy}" if failure.remedy else ""
+    return f"{failure.path}: {failure.reason}{remedy}"
