@@ -31,7 +31,7 @@ from PIL import Image
 
 from i2pa.images.transforms import RESIZE_FILTER, transform_named
 from i2pa.models.backbones import load_backbone
-from i2pa.models.engine import OnnxEngine
+from i2pa.models.onnx_engine import OnnxEngine
 from i2pa.models.ranker import Ranker
 from i2pa.models.registry import find_model
 from i2pa.scoring import load_model

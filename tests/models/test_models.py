@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from i2pa.errors import ModelError, UserInputError
 from i2pa.models.cache import VectorStore
-from i2pa.models.engine import OUTPUTS, OnnxEngine
+from i2pa.models.engine import OUTPUTS
 from i2pa.models.metadata import QUANTILES, ModelMetadata, Reference
+from i2pa.models.onnx_engine import OnnxEngine
 from i2pa.models.registry import DEFAULT, digest_file, embedded_models, find_model
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)

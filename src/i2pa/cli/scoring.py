@@ -13,6 +13,7 @@ from i2pa.cli.app import app
 from i2pa.errors import DataError, UserInputError
 from i2pa.files import whole_file
 from i2pa.images.find import pictures_in
+from i2pa.models.engine import AUTO
 from i2pa.models.registry import DEFAULT
 from i2pa.scoring import (
     Failure,
@@ -26,6 +27,13 @@ from i2pa.scoring import (
 Places = Annotated[list[Path], typer.Argument(help="Folders (searched in depth) or picture files.")]
 ModelOption = Annotated[
     str, typer.Option("--model", help="Name of a model, a .onnx file or a run folder.")
+]
+EngineOption = Annotated[
+    str, typer.Option("--engine", help="auto, onnxruntime, openvino, torch or cuda.")
+]
+PrecisionOption = Annotated[
+    str,
+    typer.Option("--precision", help="float32, or bfloat16: faster, scores a little different."),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 CsvFlag = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
@@ -41,6 +49,8 @@ def rank(
         int | None, typer.Option(min=1, help="Show only the best N; all are scored.")
     ] = None,
     model: ModelOption = DEFAULT,
+    engine: EngineOption = AUTO,
+    precision: PrecisionOption = "float32",
     as_json: JsonFlag = False,
     as_csv: CsvFlag = False,
     out: OutFile = None,
@@ -48,7 +58,7 @@ def rank(
     """Rank pictures, best first. Example: i2pa rank ~/album --best 9"""
     kind = _kind(as_json, as_csv, out)
     pictures = pictures_in(places)
-    scorer = load_model(model)
+    scorer = load_model(model, engine=engine, precision=precision)
     with output.progress("scoring", "pictures") as progress:
         ranking = scorer.rank(pictures, progress=progress)
     shown = Ranking(ranking.model, ranking.reference, ranking.items[:best], ranking.failures)
@@ -60,6 +70,8 @@ def rank(
 def score(
     pictures: Annotated[list[Path], typer.Argument(help="Picture files.")],
     model: ModelOption = DEFAULT,
+    engine: EngineOption = AUTO,
+    precision: PrecisionOption = "float32",
     as_json: JsonFlag = False,
     as_csv: CsvFlag = False,
     out: OutFile = None,
@@ -69,7 +81,7 @@ def score(
     for folder in (path for path in pictures if path.is_dir()):
         raise UserInputError("is a folder", where=str(folder), remedy=f"try: i2pa rank {folder}")
     pictures_in(pictures)
-    scorer = load_model(model)
+    scorer = load_model(model, engine=engine, precision=precision)
     with output.progress("scoring", "pictures") as progress:
         scores = scorer.score(pictures, progress=progress)
     _show("i2pa.score/1", scores, kind, out)
@@ -81,11 +93,13 @@ def compare(
     first: Annotated[Path, typer.Argument(help="A picture.")],
     second: Annotated[Path, typer.Argument(help="Another picture.")],
     model: ModelOption = DEFAULT,
+    engine: EngineOption = AUTO,
+    precision: PrecisionOption = "float32",
     as_json: JsonFlag = False,
 ) -> None:
     """How likely the first picture gets more likes. Example: i2pa compare a.jpg b.jpg"""
     pictures_in([first, second])
-    result = load_model(model).compare(first, second)
+    result = load_model(model, engine=engine, precision=precision).compare(first, second)
     if as_json:
         print(output.as_json("i2pa.compare/1", result))
         return

@@ -16,7 +16,7 @@ from i2pa.errors import ImageError, ModelError, UserInputError
 from i2pa.images.transforms import Picture, Pixels, transform_named
 from i2pa.metrics.calibration import TIE_BAND, probability
 from i2pa.metrics.reference import level, percentile
-from i2pa.models.engine import Engine, OnnxEngine
+from i2pa.models.engine import AUTO, Engine, load_engine
 from i2pa.models.metadata import ModelMetadata
 from i2pa.models.registry import DEFAULT, find_model
 from i2pa.scoring.results import (
@@ -39,16 +39,26 @@ Progress = Callable[[int, int], None]
 ONE_PICTURE = (str, Path, bytes, Image.Image, np.ndarray)
 
 
-def load_model(name_or_path: str | Path = DEFAULT, *, threads: int | None = None) -> Scorer:
-    """A scorer for an embedded model (by name), an exported .onnx file or a run folder.
+def load_model(
+    name_or_path: str | Path = DEFAULT,
+    *,
+    engine: str = AUTO,
+    precision: str = "float32",
+    threads: int | None = None,
+) -> Scorer:
+    """A scorer for a published model (by name), an exported .onnx file or a run folder.
 
-    `threads` bounds how many pictures are worked on at once; None means one a core. Raises
-    ModelError if the model is missing, altered or not one of ours.
+    `engine` is auto, onnxruntime, openvino, torch or cuda, and `precision` float32 or bfloat16:
+    see `load_engine`. `threads` bounds how many pictures are worked on at once; None means one a
+    core. Raises UserInputError for an engine that cannot be had, and ModelError if the model is
+    altered or not one of ours.
     """
     file = find_model(name_or_path)
-    engine = OnnxEngine(file.data, where=str(file.path))
-    metadata = ModelMetadata.from_strings(engine.metadata, where=str(file.path))
-    return Scorer(engine, metadata, file.sha256, threads=threads)
+    runner = load_engine(
+        file.data, engine=engine, precision=precision, threads=threads, where=str(file.path)
+    )
+    metadata = ModelMetadata.from_strings(runner.metadata, where=str(file.path))
+    return Scorer(runner, metadata, file.sha256, threads=threads)
 
 
 class Scorer:
