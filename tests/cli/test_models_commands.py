@@ -121,3 +121,29 @@ def test_a_check_is_printed_kept_and_listed(i2pa, examples):
     answer = json.loads(out)
     assert answer["schema"] == "i2pa.models.check/1"
     assert (answer["flip_rate"], answer["pictures"], answer["keeps_order"]) == (0.0, 9, True)
+
+
+@needs_openvino
+def test_a_check_that_cannot_be_kept_is_still_told(i2pa, examples, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("I2PA_CACHE", str(tmp_path / "file"))
+    command = ("models", "check", "i2pa-lite2", "--images", examples, "--engine", "openvino")
+    code, out, err = i2pa(*command, "--precision", "f32")
+    assert code == 0
+    assert "turns round 0.00%" in out
+    assert "not kept" in out
+    assert "cannot be written" in one_line(err)
+
+
+def test_a_stopped_download_says_that_it_goes_on(i2pa, monkeypatch):
+    from i2pa.models import paper
+
+    def stopped(*arguments, progress, **options):
+        progress(500, 94_000_000)
+        progress(50_000_000, 94_000_000)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(paper, "download", stopped)
+    code, out, err = i2pa("models", "get", "paper-resnet50")
+    assert (code, out) == (130, "")
+    assert "the same command goes on" in err.splitlines()[-1]

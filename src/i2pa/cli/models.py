@@ -91,8 +91,11 @@ def get(
         assert model is PAPER_RESNET50
         from i2pa.models.paper import get_paper_resnet50
 
-        with output.progress("downloading", "kB") as progress:
-            file = get_paper_resnet50(source, again=again, progress=_in_kilobytes(progress))
+        try:
+            with output.progress("downloading", "kB") as progress:
+                file = get_paper_resnet50(source, again=again, progress=_in_kilobytes(progress))
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt("stopped; the same command goes on from here") from error
     if as_json:
         output.print_json(
             "models.get", name=model.name, version=model.version, path=file.path, sha256=file.sha256
@@ -125,7 +128,11 @@ def check(
         result, unreadable = check_engine(file, checked, reference, pictures, progress=progress)
     for picture in unreadable:
         output.warn(f"{picture.path}: {picture.reason}")
-    kept = keep_check(file, result)
+    try:
+        kept = f"kept in {keep_check(file, result)}"
+    except UserInputError as error:
+        output.warn(str(error))
+        kept = "not kept"
     if as_json:
         output.print_json(
             "models.check",
@@ -140,8 +147,8 @@ def check(
         f"largest difference {result.largest_difference:.2g} at a spread of {result.spread:.2g}; "
         f"{faster:.2f} × as fast as {result.reference_engine}, one caller, network alone"
     )
-    verdict = "keeps the order" if result.keeps_order else "DOES NOT keep the order"
-    print(f"{result.engine} {verdict} (at most {AT_MOST:.0%} of pairs); kept in {kept}")
+    verdict = "keeps the order" if result.keeps_order else "does not keep the order"
+    print(f"{result.engine} {verdict} (at most {AT_MOST:.0%} of pairs); {kept}")
 
 
 def _in_kilobytes(progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
