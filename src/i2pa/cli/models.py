@@ -175,7 +175,7 @@ def _shown(facts: ModelFacts) -> dict[str, str]:
         "licences": facts.licenses,
         "size": f"{facts.megabytes:.1f} MB",
         "transform": facts.transform,
-        "reference": f"{facts.reference} ({facts.reference_pictures:,} pictures)",
+        "reference": facts.reference,
         "probability": f"{facts.link}, temperature {facts.temperature:.3g}",
         "outputs": ", ".join(facts.outputs),
         "file": facts.path,
