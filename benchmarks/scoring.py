@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import inspect
 import json
 import os
 import platform
@@ -253,11 +252,10 @@ def second_run(n: int) -> None:
 
 
 def installed() -> list[tuple[str, str]]:
-    can_choose = "engine" in inspect.signature(load_model).parameters
     return [
         (engine, precision)
         for engine, precision in ENGINES
-        if engine == "onnxruntime" or (can_choose and find_spec(engine) and can(engine, precision))
+        if engine == "onnxruntime" or (find_spec(engine) and can(engine, precision))
     ]
 
 

@@ -5,7 +5,18 @@ import pytest
 
 import i2pa
 
-HEAVY = ("torch", "duckdb", "pyarrow", "onnx", "scipy", "onnxruntime", "PIL", "matplotlib")
+HEAVY = (
+    "torch",
+    "duckdb",
+    "pyarrow",
+    "onnx",
+    "scipy",
+    "onnxruntime",
+    "PIL",
+    "matplotlib",
+    "openvino",
+    "filelock",
+)
 
 
 def test_every_public_name_is_there():

@@ -6,9 +6,10 @@ from i2pa.errors import ModelError
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import load_backbone
 from i2pa.models.efficientnet import EfficientNetLite, SamePadConv2d
-from i2pa.models.engine import OUTPUTS, OnnxEngine
+from i2pa.models.engine import OUTPUTS
 from i2pa.models.export import export_onnx
 from i2pa.models.metadata import QUANTILES, ModelMetadata, Reference
+from i2pa.models.onnx_engine import OnnxEngine
 from i2pa.models.ranker import Ranker
 from i2pa.models.registry import find_model
 

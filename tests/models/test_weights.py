@@ -19,9 +19,10 @@ from i2pa.models.backbones import (
     load_backbone,
     load_weights,
 )
-from i2pa.models.engine import OUTPUTS, OnnxEngine
+from i2pa.models.engine import OUTPUTS
 from i2pa.models.export import export_onnx
 from i2pa.models.metadata import QUANTILES, ModelMetadata, Reference
+from i2pa.models.onnx_engine import OnnxEngine
 from i2pa.models.ranker import Ranker, load_ranker
 from i2pa.models.resnet import RESNET50_BLOCKS, ResNet
 

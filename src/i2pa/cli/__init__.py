@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Each import registers its commands on the application.
-from i2pa.cli import audit, cache, data, pairs, scoring, training
+from i2pa.cli import audit, cache, data, models, pairs, scoring, training
 from i2pa.cli.app import app, main
 
-__all__ = ["app", "audit", "cache", "data", "main", "pairs", "scoring", "training"]
+__all__ = ["app", "audit", "cache", "data", "main", "models", "pairs", "scoring", "training"]

@@ -14,6 +14,7 @@ from i2pa.cli.app import app
 from i2pa.cli.results import form_of, report_failures, show, show_comparison
 from i2pa.errors import UserInputError
 from i2pa.images.find import pictures_in
+from i2pa.models.engine import AUTO
 from i2pa.models.registry import DEFAULT
 from i2pa.models.score_cache import ScoreCache
 from i2pa.scoring import load_model
@@ -21,6 +22,13 @@ from i2pa.scoring import load_model
 Places = Annotated[list[Path], typer.Argument(help="Folders (searched in depth) or picture files.")]
 ModelOption = Annotated[
     str, typer.Option("--model", help="Name of a model, a .onnx file or a run folder.")
+]
+EngineOption = Annotated[
+    str, typer.Option("--engine", help="auto, onnxruntime, openvino, torch or cuda.")
+]
+PrecisionOption = Annotated[
+    str,
+    typer.Option("--precision", help="float32, or bfloat16: faster, scores a little different."),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 CsvFlag = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
@@ -50,6 +58,8 @@ def rank(
         bool, typer.Option("--diverse", help="Let --best choose pictures unlike each other.")
     ] = False,
     model: ModelOption = DEFAULT,
+    engine: EngineOption = AUTO,
+    precision: PrecisionOption = "float32",
     as_json: JsonFlag = False,
     as_csv: CsvFlag = False,
     out: OutFile = None,
@@ -61,7 +71,7 @@ def rank(
         raise UserInputError("--diverse needs --best", remedy="say how many, as --best 9")
     form = form_of(as_json, as_csv, out)
     pictures = pictures_in(places)
-    scorer = load_model(model)
+    scorer = load_model(model, engine=engine, precision=precision)
     with _scoring(no_cache, verify) as cache, output.progress("scoring", "pictures") as progress:
         ranking = scorer.rank(
             pictures,
@@ -79,6 +89,8 @@ def rank(
 def score(
     pictures: Annotated[list[Path], typer.Argument(help="Picture files.")],
     model: ModelOption = DEFAULT,
+    engine: EngineOption = AUTO,
+    precision: PrecisionOption = "float32",
     as_json: JsonFlag = False,
     as_csv: CsvFlag = False,
     out: OutFile = None,
@@ -90,7 +102,7 @@ def score(
     for folder in (path for path in pictures if path.is_dir()):
         raise UserInputError("is a folder", where=str(folder), remedy=f"try: i2pa rank {folder}")
     pictures_in(pictures)
-    scorer = load_model(model)
+    scorer = load_model(model, engine=engine, precision=precision)
     with _scoring(no_cache, verify) as cache, output.progress("scoring", "pictures") as progress:
         scores = scorer.score(pictures, progress=progress, cache=cache)
     show(scores, form, out)
@@ -103,13 +115,15 @@ def compare(
         list[Path], typer.Argument(metavar="A B [C]...", help="Two pictures or more.")
     ],
     model: ModelOption = DEFAULT,
+    engine: EngineOption = AUTO,
+    precision: PrecisionOption = "float32",
     as_json: JsonFlag = False,
     no_cache: NoCache = False,
     verify: Verify = False,
 ) -> None:
     """How likely each picture gets more likes. Example: i2pa compare a.jpg b.jpg"""
     pictures_in(pictures)
-    scorer = load_model(model)
+    scorer = load_model(model, engine=engine, precision=precision)
     with _scoring(no_cache, verify) as cache:
         comparison = scorer.compare(*pictures, cache=cache)
     show_comparison(comparison, as_json)

@@ -17,8 +17,9 @@ import torch
 
 from i2pa.errors import ModelError
 from i2pa.files import whole_file
-from i2pa.models.engine import OUTPUTS, OnnxEngine
+from i2pa.models.engine import OUTPUTS
 from i2pa.models.metadata import ModelMetadata
+from i2pa.models.onnx_engine import OnnxEngine
 from i2pa.models.ranker import Ranker
 from i2pa.models.registry import ModelFile, digest_file
 

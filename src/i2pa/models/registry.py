@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from i2pa.errors import ModelError, UserInputError
+from i2pa.models.catalogue import LITE2, PUBLISHED, PublishedModel, published
 
-DEFAULT = "i2pa-lite2"
+DEFAULT = LITE2.name
 MODEL_FILE = "model.onnx"
 
 _EMBEDDED = Path(__file__).parent / "data"
@@ -24,20 +26,13 @@ class ModelFile:
 
 
 def find_model(name_or_path: str | Path = DEFAULT) -> ModelFile:
-    """Read a model: embedded by name (`i2pa-lite2`, `i2pa-lite2@1`), a file, or a run folder.
+    """Read a model: published by name (`i2pa-lite2`, `i2pa-lite2@1`), a file, or a run folder.
 
     A bare name means its newest version. Where a `.sha256` file lies beside the model the bytes
-    must match it. Raises UserInputError if there is no such model, ModelError if its bytes were
-    altered.
+    must match it. Raises UserInputError if there is no such model, or if it is published but not
+    on this machine yet; ModelError if its bytes were altered.
     """
-    path = embedded_models().get(str(name_or_path)) or Path(name_or_path)
-    if path.is_dir():
-        path = path / MODEL_FILE
-    if not path.is_file():
-        raise UserInputError(
-            f"no model {str(name_or_path)!r}",
-            remedy=f"give a .onnx file, a run folder, or one of: {', '.join(embedded_models())}",
-        )
+    path = model_path(name_or_path)
     data = path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     pinned = digest_file(path)
@@ -45,23 +40,46 @@ def find_model(name_or_path: str | Path = DEFAULT) -> ModelFile:
         raise ModelError(
             f"the file's SHA-256 is {digest}, not the one in {pinned.name}",
             where=str(path),
-            remedy="it was altered or cut short: install or export it again",
+            remedy="it was altered or cut short: install, get or export it again",
         )
     return ModelFile(path, data, digest)
 
 
-def embedded_models() -> dict[str, Path]:
-    """Every name under which a model inside the package can be asked for."""
-    versions = sorted(
-        (name, int(version), path)
-        for path in _EMBEDDED.glob("*.onnx")
-        for name, version in [path.stem.rsplit("-v", 1)]
-    )
-    named: dict[str, Path] = {}
-    for name, version, path in versions:
-        named[f"{name}@{version}"] = path
-        named[name] = path
-    return named
+def model_path(name_or_path: str | Path) -> Path:
+    """The file of a model (see `find_model`), unread. Raises UserInputError if there is none."""
+    model = published(str(name_or_path))
+    path = Path(name_or_path)
+    if model and (model.source is None or place_of(model).is_file() or not path.exists()):
+        path = place_of(model)
+        if not path.is_file():
+            raise UserInputError(
+                f"the model {model.tag} is not on this machine",
+                remedy=f"run: i2pa models get {model.name}",
+            )
+        return path
+    if path.is_dir():
+        path = path / MODEL_FILE
+    if not path.is_file():
+        names = ", ".join(model.tag for model in PUBLISHED)
+        raise UserInputError(
+            f"no model {str(name_or_path)!r}",
+            remedy=f"give a .onnx file, a run folder, or one of: {names}",
+        )
+    return path
+
+
+def place_of(model: PublishedModel) -> Path:
+    """Where the file of a published model lies, or will once it has been got."""
+    folder = _EMBEDDED if model.source is None else models_folder()
+    return folder / model.file_name
+
+
+def models_folder() -> Path:
+    """Where models are kept that were got: `I2PA_CACHE` where set, else the platform's data."""
+    import platformdirs
+
+    folder = os.environ.get("I2PA_CACHE") or platformdirs.user_data_dir("i2pa", appauthor=False)
+    return Path(folder) / "models"
 
 
 def digest_file(path: Path) -> Path:

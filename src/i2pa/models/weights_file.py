@@ -15,6 +15,9 @@ from i2pa.errors import ModelError, UserInputError
 
 SAFETENSORS = ".safetensors"
 
+_WRAPPED = "state_dict"
+_PARALLEL = "module."
+
 
 def file_digest(path: Path) -> str:
     """SHA-256 of the file, in hexadecimal. Raises UserInputError where it cannot be read."""
@@ -31,8 +34,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Tensors by name, as stored, from a `.safetensors` file or one of torch's (`.pth`).
 
     A torch file is a pickle; it is read with `weights_only`, which builds tensors and plain
-    containers and refuses everything else. Raises ModelError for a file that is damaged, that
-    holds other things, or that is not a state dict.
+    containers and refuses everything else. It may hold the tensors under `state_dict`, and their
+    names may begin with `module.`, as training on several cards leaves them. Raises ModelError
+    for a file that is damaged, that holds other things, or that is not a state dict.
     """
     if path.suffix == SAFETENSORS:
         try:
@@ -44,15 +48,28 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except Exception as error:
         # Damaged pickles raise nearly anything, and a refusal advises to read the file unsafely.
         raise _unreadable(path) from error
-    if not isinstance(state, Mapping) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
-    ):
+    if isinstance(state, Mapping) and isinstance(state.get(_WRAPPED), Mapping):
+        state = state[_WRAPPED]
+    if not _is_state(state):
         raise ModelError(
             "holds something else than tensors by name",
             where=str(path),
             remedy="save the network's state_dict() alone",
         )
+    if all(name.startswith(_PARALLEL) for name in state):
+        return {name.removeprefix(_PARALLEL): value for name, value in state.items()}
     return dict(state)
+
+
+def _is_state(content: object) -> bool:
+    """Whether it is tensors by name, one at least."""
+    return (
+        isinstance(content, Mapping)
+        and bool(content)
+        and all(
+            isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
+        )
+    )
 
 
 def fitted(

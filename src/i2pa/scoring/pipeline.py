@@ -8,7 +8,6 @@ results come in the order given. What the numbers mean is no concern of this mod
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -247,13 +246,6 @@ class Pipeline:
         if self._cache:
             self._cache.write(self._variant, new, states)
         return results
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _entry(picture: Given, place: int) -> _Entry:

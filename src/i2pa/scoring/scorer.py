@@ -13,14 +13,14 @@ from i2pa.errors import ModelError, UserInputError
 from i2pa.images.decoder import Decoder
 from i2pa.images.transforms import transform_named
 from i2pa.metrics.reference import level, percentile
-from i2pa.models.engine import Engine, OnnxEngine
+from i2pa.models.engine import AUTO, Engine, load_engine, usable_cores
 from i2pa.models.metadata import ModelMetadata
 from i2pa.models.registry import DEFAULT, find_model
 from i2pa.models.score_cache import ScoreCache, Variant
 from i2pa.scoring.best import best_places
 from i2pa.scoring.chances import Chances
 from i2pa.scoring.compare import check_comparable, compare_measured
-from i2pa.scoring.pipeline import FoundPicture, Given, Measured, Pipeline, cores
+from i2pa.scoring.pipeline import FoundPicture, Given, Measured, Pipeline
 from i2pa.scoring.ranking import rank_measured
 from i2pa.scoring.results import Comparison, Failure, ModelUsed, Ranking, ScoredPicture, Scores
 
@@ -29,16 +29,26 @@ Progress = Callable[[int, int], None]
 ONE_PICTURE = (str, Path, bytes, Image.Image, np.ndarray, FoundPicture)
 
 
-def load_model(name_or_path: str | Path = DEFAULT, *, threads: int | None = None) -> Scorer:
-    """A scorer for an embedded model (by name), an exported .onnx file or a run folder.
+def load_model(
+    name_or_path: str | Path = DEFAULT,
+    *,
+    engine: str = AUTO,
+    precision: str = "float32",
+    threads: int | None = None,
+) -> Scorer:
+    """A scorer for a published model (by name), an exported .onnx file or a run folder.
 
-    `threads` bounds how many pictures are worked on at once; None means one a core. Raises
-    ModelError if the model is missing, altered or not one of ours.
+    `engine` is auto, onnxruntime, openvino, torch or cuda, and `precision` float32 or bfloat16:
+    see `load_engine`. `threads` bounds how many pictures are worked on at once; None means one a
+    core. Raises UserInputError for an engine that cannot be had, and ModelError if the model is
+    altered or not one of ours.
     """
     file = find_model(name_or_path)
-    engine = OnnxEngine(file.data, where=str(file.path))
-    metadata = ModelMetadata.from_strings(engine.metadata, where=str(file.path))
-    return Scorer(engine, metadata, file.sha256, threads=threads)
+    runner = load_engine(
+        file.data, engine=engine, precision=precision, threads=threads, where=str(file.path)
+    )
+    metadata = ModelMetadata.from_strings(runner.metadata, where=str(file.path))
+    return Scorer(runner, metadata, file.sha256, threads=threads)
 
 
 class Scorer:
@@ -70,7 +80,7 @@ class Scorer:
         self._variant = Variant(sha256, metadata.transform, engine.precision)
         self._chances = Chances.of(metadata)
         self._quantiles = np.asarray(metadata.reference.quantiles)
-        self._threads = threads or cores()
+        self._threads = threads or usable_cores()
 
     def score_one(self, picture: Given, *, cache: ScoreCache | None = None) -> ScoredPicture:
         """Score one picture. Raises ImageError where it cannot be read."""
