@@ -270,8 +270,6 @@ def can(engine: str, precision: str) -> bool:
 
 
 def loaded(model: str | Path, engine: str, precision: str) -> Scorer:
-    if engine == "onnxruntime":
-        return load_model(model)
     return load_model(model, engine=engine, precision=precision)
 
 

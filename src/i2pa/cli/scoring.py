@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from i2pa.cli import output
+from i2pa.cli import delivery, output
 from i2pa.cli.app import app
 from i2pa.cli.results import form_of, report_failures, show, show_comparison
 from i2pa.errors import UserInputError
@@ -63,6 +63,13 @@ def rank(
     as_json: JsonFlag = False,
     as_csv: CsvFlag = False,
     out: OutFile = None,
+    html: delivery.HtmlOption = None,
+    copy_to: delivery.CopyToOption = None,
+    xmp: delivery.XmpFlag = False,
+    stars: delivery.StarsOption = None,
+    sidecar: delivery.SidecarOption = None,
+    overwrite_ratings: delivery.OverwriteFlag = False,
+    dry_run: delivery.DryRunFlag = False,
     no_cache: NoCache = False,
     verify: Verify = False,
 ) -> None:
@@ -70,10 +77,12 @@ def rank(
     if diverse and best is None:
         raise UserInputError("--diverse needs --best", remedy="say how many, as --best 9")
     form = form_of(as_json, as_csv, out)
+    wanted = delivery.Delivery(html, copy_to, xmp, stars, sidecar, overwrite_ratings, dry_run)
+    delivery.check(wanted, places)
     pictures = pictures_in(places)
     scorer = load_model(model, engine=engine, precision=precision)
     with _scoring(no_cache, verify) as cache, output.progress("scoring", "pictures") as progress:
-        ranking = scorer.rank(
+        ranking, shown = scorer.rank_all(
             pictures,
             best=best,
             diverse=diverse,
@@ -81,8 +90,9 @@ def rank(
             progress=progress,
             cache=cache,
         )
-    show(ranking, form, out)
+    show(shown, form, out)
     report_failures(ranking, len(pictures))
+    delivery.deliver(ranking, wanted, places=places, shown=shown)
 
 
 @app.command()

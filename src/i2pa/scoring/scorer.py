@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,18 +119,38 @@ class Scorer:
         `diverse` unlike each other. The ranking depends neither on names nor on the order given.
         Raises UserInputError for a single picture, and for `best` below 1.
         """
+        return self.rank_all(
+            pictures,
+            best=best,
+            diverse=diverse,
+            whole_groups=whole_groups,
+            progress=progress,
+            cache=cache,
+        )[1]
+
+    def rank_all(
+        self,
+        pictures: Iterable[Given],
+        *,
+        best: int | None = None,
+        diverse: bool = False,
+        whole_groups: bool = False,
+        progress: Progress | None = None,
+        cache: ScoreCache | None = None,
+    ) -> tuple[Ranking, Ranking]:
+        """As `rank`: the ranking of all pictures, and the one that `rank` gives."""
         if best is not None and best < 1:
             raise UserInputError(f"cannot choose the best {best}", remedy="give 1 or more")
         measured, failures = self._measure_all(pictures, progress, cache)
         ranked = rank_measured(measured, self._chances, self._quantiles)
-        items = ranked.items
-        if best is not None:
-            chosen = best_places(
-                ranked, best, self._chances, diverse=diverse, whole_groups=whole_groups
-            )
-            items = tuple(ranked.items[place] for place in chosen)
         reference = self.metadata.reference.name
-        return Ranking(self.model, reference, len(measured), items, failures)
+        every = Ranking(self.model, reference, len(measured), ranked.items, failures)
+        if best is None:
+            return every, every
+        chosen = best_places(
+            ranked, best, self._chances, diverse=diverse, whole_groups=whole_groups
+        )
+        return every, replace(every, items=tuple(ranked.items[place] for place in chosen))
 
     def compare(self, *pictures: Given, cache: ScoreCache | None = None) -> Comparison:
         """The calibrated probability that each picture gets more likes than each other.
