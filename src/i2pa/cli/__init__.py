@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Each import registers its commands on the application.
-from i2pa.cli import audit, data, pairs, scoring, training
+from i2pa.cli import audit, data, pairs, personal, scoring, training
 from i2pa.cli.app import app, main
 
-__all__ = ["app", "audit", "data", "main", "pairs", "scoring", "training"]
+__all__ = ["app", "audit", "data", "main", "pairs", "personal", "scoring", "training"]
