@@ -61,6 +61,14 @@ def personalize(
     measure: Annotated[
         str, typer.Option(help="likes, views or score.", rich_help_panel=LIKES)
     ] = "likes",
+    days: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Posts at most so far apart pair (default: 30).",
+            rich_help_panel=LIKES,
+        ),
+    ] = None,
     downloaded_at: DownloadedAt = None,
     assume_settled: Annotated[
         bool,
@@ -97,7 +105,8 @@ def personalize(
         from i2pa.personal import personalize as learn
         from i2pa.personal.card import gain_table
         from i2pa.personal.run import taste_record
-    _check_together(keep, reject, likes, within, user, measure, downloaded_at, assume_settled)
+        from i2pa.personal.taste import DAYS
+    _check_together(keep, reject, likes, within, user, measure, days, downloaded_at, assume_settled)
     check_taste_folder(out, overwrite=overwrite)
     with (
         output.progress("embedding", "pictures") as progress,
@@ -110,6 +119,7 @@ def personalize(
             images=images,
             user=user,
             measured_by=cast("Measure", measure),
+            days=days or DAYS,
             downloaded_at=parse_time(downloaded_at),
             assume_settled=assume_settled,
             within=cast("Within", within),
@@ -148,6 +158,7 @@ def _check_together(
     within: str,
     user: str | None,
     measure: str,
+    days: int | None,
     downloaded_at: str | None,
     assume_settled: bool,
 ) -> None:
@@ -163,6 +174,7 @@ def _check_together(
         ignored = {
             "--user": user,
             "--measure": measure != "likes",
+            "--days": days,
             "--downloaded-at": downloaded_at,
             "--assume-settled": assume_settled,
         }

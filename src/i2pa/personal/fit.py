@@ -140,12 +140,12 @@ def fit_taste(space: Space, winner: Ints, loser: Ints, p: Floats, spread: float)
 
 def _by_row(first: Ints, second: Ints, values: Floats, n: int) -> Floats:
     """Dᵀ values, where D [m, n] takes the scores of pictures to the differences of pairs."""
-    result: Floats = np.bincount(first, values, n) - np.bincount(second, values, n)
-    return result
+    return np.bincount(first, values, n).astype(float) - np.bincount(second, values, n)
 
 
 def _laplacian(first: Ints, second: Ints, weight: Floats, n: int) -> Floats:
     """Dᵀ diag(weight) D, [n, n]: far smaller than D where pictures are in many pairs each."""
-    one_way = np.bincount(first * n + second, weight, n * n).reshape(n, n)
+    one_way = np.bincount(first * n + second, weight, n * n).astype(float).reshape(n, n)
     across: Floats = one_way + one_way.T
-    return np.diag(across.sum(axis=1)) - across
+    curvature: Floats = np.diag(across.sum(axis=1)) - across
+    return curvature

@@ -122,8 +122,9 @@ def verdict_on(gain: Gain | None, choices: Choices, base: str) -> tuple[Verdict,
     Too little is: under 15 kept or 15 rejected pictures (40 posts), 10 groups or 30 pairs held
     out; or an interval that excludes neither no gain nor one of ten points.
     """
-    if gain is None or (lacks := _lacks(gain, choices)):
-        return "not enough data", f"not enough data: {lacks if gain else _given(choices)}"
+    lacks = _lacks(gain, choices)
+    if gain is None or lacks:
+        return "not enough data", f"not enough data: {lacks or _given(choices)}"
     points = 100 * gain.gain.value, 100 * gain.gain.low, 100 * gain.gain.high
     interval = f"{points[0]:+.1f} points [{points[1]:+.1f}, {points[2]:+.1f}]"
     if gain.gain.low > 0:
@@ -139,20 +140,21 @@ def verdict_on(gain: Gain | None, choices: Choices, base: str) -> tuple[Verdict,
     return "no gain", f"no gain shown ({interval}): using {base} is as good"
 
 
-def _lacks(gain: Gain, choices: Choices) -> str:
+def _lacks(gain: Gain | None, choices: Choices) -> str:
     given, kept = len(choices.side), int(choices.side.sum())
     if choices.place is not None and given < LEAST_POSTS:
         return f"{given:,} posts with a picture that pair; at least {LEAST_POSTS} needed"
     if choices.place is None and min(kept, given - kept) < LEAST_EACH:
         return f"{_given(choices)}; at least {LEAST_EACH} of each needed"
-    if gain.groups < LEAST_GROUPS:
+    if choices.groups < LEAST_GROUPS:
         return (
-            f"{_given(choices)} are {gain.groups:,} groups of bursts, look-alikes or sessions; at "
-            f"least {LEAST_GROUPS} needed"
+            f"{_given(choices)} are {choices.groups:,} groups of bursts, look-alikes or sessions; "
+            f"at least {LEAST_GROUPS} needed"
         )
-    if gain.pairs < LEAST_PAIRS:
+    pairs = 0 if gain is None else gain.pairs
+    if pairs < LEAST_PAIRS:
         return (
-            f"{_given(choices)} give {gain.pairs:,} clear pairs to measure on; at least "
+            f"{_given(choices)} give {pairs:,} clear pairs to measure on; at least "
             f"{LEAST_PAIRS} needed"
         )
     return ""

@@ -173,7 +173,7 @@ def from_likes(
         source=own.rules.measure,
         learnt_from=said,
         own_pictures=said,
-        pairing=f"posts within 30 days of each other, by {own.rules.measure}",
+        pairing=f"posts at most {own.days} days apart, by {own.rules.measure}",
         inputs={
             "rules": own.rules.sha256(),
             "posts": own.posts_hash,

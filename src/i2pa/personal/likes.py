@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from i2pa.errors import DataError, UserInputError
-from i2pa.pairs import PAPER, SAME_USER_WIDE, PairRules, build_pairs
+from i2pa.pairs import PAPER, SAME_USER_WIDE, PairRules, build_pairs, within_days
 from i2pa.pairs.rules import Measure
 from i2pa.personal.choices import MOST_PAIRS, Choices, Floats, groups_of
 from i2pa.posts import load_posts, read_posts
@@ -30,6 +30,11 @@ class OwnPosts:
     time: dict[str, int]
     notes: tuple[str, ...]
     posts_hash: str
+
+    @property
+    def days(self) -> int:
+        """The width of the window."""
+        return round((self.rules.window_hours or 0) / 24)
 
 
 def load_own_posts(path: Path, user: str | None) -> pa.Table:
@@ -63,18 +68,22 @@ def load_own_posts(path: Path, user: str | None) -> pa.Table:
 def own_pairs(
     posts: pa.Table,
     measure: Measure,
+    days: int,
     *,
     downloaded_at: datetime | None,
     assume_settled: bool,
     seed: int,
 ) -> OwnPosts:
-    """All pairs of one user's single pictures within 30 days, old enough, whatever their gap.
+    """All pairs of one user's single pictures within `days`, old enough, whatever their gap.
 
     Small gaps teach little and do no harm, as their labels are soft. Raises DataError where
     nothing pairs.
     """
     rules = replace(
-        SAME_USER_WIDE, confidence=None, min_age_days=PAPER.min_age_days, measure=measure
+        within_days(SAME_USER_WIDE, days),
+        confidence=None,
+        min_age_days=PAPER.min_age_days,
+        measure=measure,
     )
     built = build_pairs(
         posts, rules, seed=seed, downloaded_at=downloaded_at, assume_settled=assume_settled

@@ -45,7 +45,7 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Read:
-    """A picture file that could be read, its content's SHA-256, and when it was taken (if it says)."""
+    """A readable picture file, its content's SHA-256, and when it was taken, if it says."""
 
     path: Path
     sha256: str

@@ -21,7 +21,7 @@ from i2pa.models.engine import OnnxEngine
 from i2pa.models.head import LinearHead, with_head
 from i2pa.models.metadata import QUANTILES, ModelMetadata, Reference
 from i2pa.models.registry import DEFAULT
-from i2pa.personal.choices import Within
+from i2pa.personal.choices import Floats, Within
 from i2pa.personal.fit import SPREADS, fit_taste, space_of
 from i2pa.personal.gain import Gain, Verdict, gain_of, verdict_on
 from i2pa.personal.learning import (
@@ -45,6 +45,9 @@ from i2pa.personal.validate import (
 if TYPE_CHECKING:
     from i2pa.pairs.rules import Measure
 
+DAYS = 30
+"""Posts that pair are at most so far apart, unless asked otherwise."""
+
 # As models/export.py: onnxruntime against the same numbers computed another way.
 _TOLERANCE = 1e-4
 
@@ -66,9 +69,9 @@ class PersonalTaste:
     """A person's taste as a model, and what is known of it.
 
     `says` is the verdict in one sentence. `source` is `keeps and rejects`, or what posts were
-    measured by; `learnt_from` says of what pictures, `pairing` which of them were paired. `spread` is the prior's, `tried`
-    what cross-validation saw of each; `base_weight` multiplies the base model's score in logits:
-    below 1 it counts for less, below 0 it is reversed. `inputs` are hashes of what was given, by
+    measured by; `learnt_from` says of what pictures, `pairing` which of them were paired. `spread`
+    is the prior's, `tried` what cross-validation saw of each; `base_weight` multiplies the base
+    model's score in logits: below 1 it counts for less, below 0 it is reversed. `inputs` are hashes of what was given, by
     name. `model` are the bytes of the ONNX file.
     """
 
@@ -101,6 +104,7 @@ def personalize(
     images: Path | str | None = None,
     user: str | None = None,
     measured_by: Measure = "likes",
+    days: int = DAYS,
     downloaded_at: datetime | None = None,
     assume_settled: bool = False,
     within: Within = "auto",
@@ -117,9 +121,9 @@ def personalize(
     From `keep` and `reject`, folders or lists of pictures (see `keeps.given_pictures`; `images` is
     what paths in a list are relative to), where a picture in both counts as kept; or from `likes`,
     own posts (a posts.parquet or an export) with their pictures in `images`: of
-    `user` where there are several, by `measured_by` likes, views or score, old enough as
-    `pairs.build_pairs` says. `within` says which kept and rejected pictures pair. `progress` is
-    told pictures embedded and all, `fit_progress` fits done and all.
+    `user` where there are several, by `measured_by` likes, views or score, at most
+    `days` apart and old enough as `pairs.build_pairs` says. `within` says which kept and rejected
+    pictures pair. `progress` is told pictures embedded and all, `fit_progress` fits done and all.
 
     The verdict may well be that nothing is gained, or that there is too little to tell; the model
     is there all the same, and whoever calls decides. Raises UserInputError for wrong arguments,
@@ -154,6 +158,7 @@ def personalize(
         own = own_pairs(
             load_own_posts(Path(likes), user),
             measured_by,
+            days,
             downloaded_at=downloaded_at,
             assume_settled=assume_settled,
             seed=seed,
@@ -180,14 +185,14 @@ def _learn(
     gain = gain_of(choices, measured, seed)
     verdict, says = verdict_on(gain, choices, loaded.base.tag)
     if gain is None:
-        raise DataError(says, remedy="give more of them")
+        raise DataError(says)
     folds = final_folds(choices, seed)
     held_out = cross_validate(space, choices, folds)
     tried = choose_spread(choices, held_out)
     spread = tried[0].spread
     taste = fit_taste(space, choices.winner, choices.loser, choices.p, spread)
     delta, p = held_out.delta[:, SPREADS.index(spread)], choices.p[held_out.pair]
-    temperature = fit_temperature(delta, p, held_out.weight)
+    temperature = fit_temperature(delta, _not_too_sure(p, len(choices.group)), held_out.weight)
     loss = log_loss(delta, p, held_out.weight, temperature)
     scores = out_of_fold_scores(space, choices, folds[0], spread)
     scores = scores[~np.isnan(scores)]
@@ -224,6 +229,12 @@ def _learn(
         dropped=learning.dropped,
         model=_model(loaded, taste.head(space), metadata),
     )
+
+
+def _not_too_sure(p: Floats, pictures: int) -> Floats:
+    """Labels as if one picture more had been right and one wrong (Platt 1999): where the pairs are
+    told apart without a fault, the probabilities still end short of 0 and 1."""
+    return (p * pictures + 1) / (pictures + 2)
 
 
 def _model(loaded: Loaded, head: LinearHead, metadata: ModelMetadata) -> bytes:
