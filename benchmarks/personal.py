@@ -90,7 +90,7 @@ def null(paths: list[Path], repeats: int) -> Iterator[str]:
     yield row(f"no taste, {NULL_SIZE} + {NULL_SIZE}", tastes, time.monotonic() - start)
 
 
-def likes(posts: Path, pictures: Path, measure: str, days: int) -> Iterator[str]:
+def likes(posts: Path, pictures: Path, measure: str, days: int, age: float) -> Iterator[str]:
     from i2pa.posts import read_posts
 
     table = read_posts(posts).posts.to_pylist()
@@ -105,6 +105,7 @@ def likes(posts: Path, pictures: Path, measure: str, days: int) -> Iterator[str]
                 user=user,
                 measured_by=measure,
                 days=days,
+                min_age_days=age,
                 allow_unreadable=True,
             )
         except DataError as error:
@@ -123,13 +124,16 @@ def main() -> None:
     parser.add_argument("places", nargs="+")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--days", type=int, default=30)
+    parser.add_argument("--min-age-days", type=float, default=30)
     given = parser.parse_args()
     if given.what == "likes":
         posts, pictures, *measure = given.places
         print(
             "| account | clear pairs | base | taste | gain | verdict |\n|---|---|---|---|---|---|"
         )
-        lines = likes(Path(posts), Path(pictures), (measure or ["likes"])[0], given.days)
+        lines = likes(
+            Path(posts), Path(pictures), (measure or ["likes"])[0], given.days, given.min_age_days
+        )
     else:
         print("| | base, % | taste, % | gain, points | adds / no gain / not enough | seconds |")
         print("|---|---|---|---|---|---|")

@@ -69,6 +69,10 @@ def personalize(
             rich_help_panel=LIKES,
         ),
     ] = None,
+    min_age_days: Annotated[
+        float | None,
+        typer.Option(min=0, help="Age of posts at download (default: 30).", rich_help_panel=LIKES),
+    ] = None,
     downloaded_at: DownloadedAt = None,
     assume_settled: Annotated[
         bool,
@@ -105,8 +109,20 @@ def personalize(
         from i2pa.personal import personalize as learn
         from i2pa.personal.card import gain_table
         from i2pa.personal.run import taste_record
-        from i2pa.personal.taste import DAYS
-    _check_together(keep, reject, likes, within, user, measure, days, downloaded_at, assume_settled)
+        from i2pa.personal.taste import DAYS, MIN_AGE_DAYS
+    keeping: dict[str, object] = {"--keep": keep, "--reject": reject, "--within": within != "auto"}
+    liking: dict[str, object] = {
+        "--user": user is not None,
+        "--measure": measure != "likes",
+        "--days": days is not None,
+        "--min-age-days": min_age_days is not None,
+        "--downloaded-at": downloaded_at is not None,
+        "--assume-settled": assume_settled,
+    }
+    if likes is not None:
+        _refuse(keeping, "--likes")
+    else:
+        _refuse(liking, "--keep and --reject")
     check_taste_folder(out, overwrite=overwrite)
     with (
         output.progress("embedding", "pictures") as progress,
@@ -119,7 +135,8 @@ def personalize(
             images=images,
             user=user,
             measured_by=cast("Measure", measure),
-            days=days or DAYS,
+            days=DAYS if days is None else days,
+            min_age_days=MIN_AGE_DAYS if min_age_days is None else min_age_days,
             downloaded_at=parse_time(downloaded_at),
             assume_settled=assume_settled,
             within=cast("Within", within),
@@ -151,34 +168,8 @@ def personalize(
         raise DataError(taste.says, remedy="nothing was written; --anyway writes it all the same")
 
 
-def _check_together(
-    keep: list[Path] | None,
-    reject: list[Path] | None,
-    likes: Path | None,
-    within: str,
-    user: str | None,
-    measure: str,
-    days: int | None,
-    downloaded_at: str | None,
-    assume_settled: bool,
-) -> None:
+def _refuse(ignored: dict[str, object], source: str) -> None:
     """Refuse options that would be ignored."""
-    if likes is not None:
-        ignored: dict[str, object] = {
-            "--keep": keep,
-            "--reject": reject,
-            "--within": within != "auto",
-        }
-        source = "--likes"
-    else:
-        ignored = {
-            "--user": user,
-            "--measure": measure != "likes",
-            "--days": days,
-            "--downloaded-at": downloaded_at,
-            "--assume-settled": assume_settled,
-        }
-        source = "--keep and --reject"
     for option, given in ignored.items():
         if given:
             raise UserInputError(f"{option} means nothing beside {source}", remedy="leave it out")

@@ -69,6 +69,7 @@ def own_pairs(
     posts: pa.Table,
     measure: Measure,
     days: int,
+    min_age_days: float,
     *,
     downloaded_at: datetime | None,
     assume_settled: bool,
@@ -82,7 +83,7 @@ def own_pairs(
     rules = replace(
         within_days(SAME_USER_WIDE, days),
         confidence=None,
-        min_age_days=PAPER.min_age_days,
+        min_age_days=min_age_days or None,
         measure=measure,
     )
     built = build_pairs(

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 DAYS = 30
 """Posts that pair are at most so far apart, unless asked otherwise."""
 
+MIN_AGE_DAYS = 30.0
+"""Likes stop growing after about four weeks (paper, section 2.3)."""
+
 # As models/export.py: onnxruntime against the same numbers computed another way.
 _TOLERANCE = 1e-4
 
@@ -71,8 +74,8 @@ class PersonalTaste:
     `says` is the verdict in one sentence. `source` is `keeps and rejects`, or what posts were
     measured by; `learnt_from` says of what pictures, `pairing` which of them were paired. `spread`
     is the prior's, `tried` what cross-validation saw of each; `base_weight` multiplies the base
-    model's score in logits: below 1 it counts for less, below 0 it is reversed. `inputs` are hashes of what was given, by
-    name. `model` are the bytes of the ONNX file.
+    model's score in logits: below 1 it counts for less, below 0 it is reversed. `inputs` are
+    hashes of what was given, by name. `model` are the bytes of the ONNX file.
     """
 
     verdict: Verdict
@@ -105,6 +108,7 @@ def personalize(
     user: str | None = None,
     measured_by: Measure = "likes",
     days: int = DAYS,
+    min_age_days: float = MIN_AGE_DAYS,
     downloaded_at: datetime | None = None,
     assume_settled: bool = False,
     within: Within = "auto",
@@ -122,7 +126,7 @@ def personalize(
     what paths in a list are relative to), where a picture in both counts as kept; or from `likes`,
     own posts (a posts.parquet or an export) with their pictures in `images`: of
     `user` where there are several, by `measured_by` likes, views or score, at most
-    `days` apart and old enough as `pairs.build_pairs` says. `within` says which kept and rejected
+    `days` apart and `min_age_days` old when the counts were read. `within` says which kept and rejected
     pictures pair. `progress` is told pictures embedded and all, `fit_progress` fits done and all.
 
     The verdict may well be that nothing is gained, or that there is too little to tell; the model
@@ -159,6 +163,7 @@ def personalize(
             load_own_posts(Path(likes), user),
             measured_by,
             days,
+            min_age_days,
             downloaded_at=downloaded_at,
             assume_settled=assume_settled,
             seed=seed,
