@@ -26,6 +26,8 @@ LEAST_GROUPS = 10
 WIDE = 0.10
 """A gain that the interval must exclude before "no gain" is said."""
 
+COIN = 0.5
+
 _DRAWS = 2000
 _AT_ONCE = 100
 
@@ -120,13 +122,20 @@ def verdict_on(gain: Gain | None, choices: Choices, base: str) -> tuple[Verdict,
     """The verdict and one sentence; `base` is the base model's name.
 
     Too little is: under 15 kept or 15 rejected pictures (40 posts), 10 groups or 30 pairs held
-    out; or an interval that excludes neither no gain nor one of ten points.
+    out; an interval that excludes neither no gain nor one of ten points; or a gain over a base
+    model so wrong for this person that even a coin is ahead of it.
     """
     lacks = _lacks(gain, choices)
     if gain is None or lacks:
         return "not enough data", f"not enough data: {lacks or _given(choices)}"
     points = 100 * gain.gain.value, 100 * gain.gain.low, 100 * gain.gain.high
     interval = f"{points[0]:+.1f} points [{points[1]:+.1f}, {points[2]:+.1f}]"
+    if gain.gain.low > 0 and gain.taste.low <= COIN:
+        right = 100 * gain.taste.value, 100 * gain.taste.low, 100 * gain.taste.high
+        return "not enough data", (
+            f"not enough data: with {_given(choices)} your taste is ahead of {base} ({interval}), "
+            f"but at {right[0]:.1f} % [{right[1]:.1f}, {right[2]:.1f}] not shown to beat a coin"
+        )
     if gain.gain.low > 0:
         return "adds", f"your taste adds {points[0]:.1f} points [{points[1]:.1f}, {points[2]:.1f}]"
     if gain.gain.high > WIDE:

@@ -91,7 +91,7 @@ def embed(
     by_digest = {picture.sha256: picture for picture in pictures}
     known = store.rows(list(by_digest))
     missing = [picture for digest, picture in by_digest.items() if digest not in known]
-    dropped: list[Dropped] = []
+    broken: dict[str, str] = {}
     done = 0
     for batch in _parts(missing, _BATCH):
         digests: list[str] = []
@@ -100,7 +100,7 @@ def embed(
             work = pool.map(lambda few: _run(few, engine, transform), _parts(batch, _AT_ONCE))
             for picture, result in (pair for few in work for pair in few):
                 if isinstance(result, Dropped):
-                    dropped.append(result)
+                    broken[picture.sha256] = result.reason
                 else:
                     digests.append(picture.sha256)
                     vectors.append(result)
@@ -111,6 +111,7 @@ def embed(
             progress(done, len(missing))
     rows = store.rows(list(by_digest))
     found = store.read(list(rows.values())).astype(np.float64)
+    dropped = [Dropped(str(p.path), broken[p.sha256]) for p in pictures if p.sha256 in broken]
     return dict(zip(rows, found, strict=True)), dropped
 
 

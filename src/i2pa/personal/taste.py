@@ -126,8 +126,9 @@ def personalize(
     what paths in a list are relative to), where a picture in both counts as kept; or from `likes`,
     own posts (a posts.parquet or an export) with their pictures in `images`: of
     `user` where there are several, by `measured_by` likes, views or score, at most
-    `days` apart and `min_age_days` old when the counts were read. `within` says which kept and rejected
-    pictures pair. `progress` is told pictures embedded and all, `fit_progress` fits done and all.
+    `days` apart and `min_age_days` old when the counts were read. `within` says which kept and
+    rejected pictures pair. `progress` is told pictures embedded and all, `fit_progress` folds done
+    and all.
 
     The verdict may well be that nothing is gained, or that there is too little to tell; the model
     is there all the same, and whoever calls decides. Raises UserInputError for wrong arguments,
