@@ -26,9 +26,9 @@ def loss(space, winner, loser, p, spread, base_weight, along):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 10**6), st.sampled_from(SPREADS), st.booleans())
-def test_the_solution_is_a_minimum(seed, spread, soft):
-    space, _, winner, loser, rng = made_up(seed)
+@given(st.integers(0, 10**6), st.sampled_from(SPREADS), st.booleans(), st.sampled_from((20, 300)))
+def test_the_solution_is_a_minimum(seed, spread, soft, pairs):
+    space, _, winner, loser, rng = made_up(seed, pairs=pairs)
     p = rng.uniform(0.5, 1, len(winner)) if soft else np.ones(len(winner))
     taste = fit_taste(space, winner, loser, p, spread)
     best = loss(space, winner, loser, p, spread, taste.base_weight, taste.along)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.stats import spearmanr
 from tiny_model import make_pictures, redness, tiny_model
 
@@ -236,21 +237,17 @@ def test_keeps_and_rejects_need_neither_torch_nor_the_data_packages(album):
 
 
 @pytest.mark.slow
-def test_a_taste_for_warm_light_on_the_default_model(examples, tmp_path):
-    """Crops of photographs, half of them tinted: the default model's embedding knows colour."""
-    from PIL import Image
-
-    rng = np.random.default_rng(0)
-    for side, tint in (("keep", (1.3, 1.0, 0.6)), ("reject", (0.6, 1.0, 1.3))):
-        (tmp_path / side).mkdir()
-        for path in sorted(examples.glob("*.[jp][pn]g")):
-            with Image.open(path) as image:
-                pixels = np.asarray(image.convert("RGB").resize((400, 400)), float)
-            for number in range(3):
-                top, left = rng.integers(0, 200, 2)
-                crop = np.clip(pixels[top : top + 200, left : left + 200] * tint, 0, 255)
-                name = tmp_path / side / f"{path.stem}{number}.png"
-                Image.fromarray(crop.astype(np.uint8)).save(name)
-    taste = personalize(tmp_path / "keep", tmp_path / "reject")
+def test_a_taste_for_dark_pictures_on_the_default_model(shared_data, tmp_path):
+    """Brightness is no output of the network, and the default model prefers the brighter."""
+    folder = shared_data / "instagram_public_figures" / "images"
+    light = {}
+    for path in sorted(folder.glob("*.jpg")):
+        with Image.open(path) as image:
+            light[path] = np.asarray(image.convert("L").resize((32, 32)), float).mean()
+    middle = np.median(list(light.values()))
+    for side, dark in (("keep", True), ("reject", False)):
+        paths = [str(path) for path, value in light.items() if (value < middle) == dark]
+        (tmp_path / f"{side}.txt").write_text("\n".join(paths[:80]))
+    taste = personalize(tmp_path / "keep.txt", tmp_path / "reject.txt", within="all")
     assert taste.verdict == "adds", taste.says
     assert taste.base.tag.startswith("i2pa-lite2@")

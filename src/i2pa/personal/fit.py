@@ -120,9 +120,8 @@ def fit_taste(space: Space, winner: Ints, loser: Ints, p: Floats, spread: float)
         predicted = probability(logits, 1.0)
         pull = _by_row(first, second, (predicted - p) / len(p), len(rows))
         slope = design.T @ pull + precision * (at - prior)
-        bend = _laplacian(first, second, predicted * (1 - predicted) / len(p), len(rows))
-        curvature = design.T @ (bend @ design) + np.diag(precision)
-        step = np.linalg.solve(curvature, slope)
+        bend = _curvature(design, first, second, predicted * (1 - predicted) / len(p))
+        step = np.linalg.solve(bend + np.diag(precision), slope)
         for _ in range(_HALVINGS):
             now, there = loss(at - step)
             if now <= best:
@@ -143,9 +142,14 @@ def _by_row(first: Ints, second: Ints, values: Floats, n: int) -> Floats:
     return np.bincount(first, values, n).astype(float) - np.bincount(second, values, n)
 
 
-def _laplacian(first: Ints, second: Ints, weight: Floats, n: int) -> Floats:
-    """Dᵀ diag(weight) D, [n, n]: far smaller than D where pictures are in many pairs each."""
-    one_way = np.bincount(first * n + second, weight, n * n).astype(float).reshape(n, n)
-    across: Floats = one_way + one_way.T
-    curvature: Floats = np.diag(across.sum(axis=1)) - across
-    return curvature
+def _curvature(design: Floats, first: Ints, second: Ints, weight: Floats) -> Floats:
+    """(D design)ᵀ diag(weight) (D design), by the smaller way: by pictures, or by pairs."""
+    n = len(design)
+    if n * n > len(first) * design.shape[1]:
+        apart = design[first] - design[second]
+        by_pairs: Floats = apart.T @ (apart * weight[:, None])
+        return by_pairs
+    one_way = np.bincount(first * n + second, weight, n * n).reshape(n, n)
+    across = one_way + one_way.T
+    by_pictures: Floats = design.T @ ((np.diag(across.sum(axis=1)) - across) @ design)
+    return by_pictures

@@ -128,7 +128,7 @@ def from_keeps(
     }
     notes: tuple[str, ...] = ()
     if twice:
-        notes += (f"{twice:,} pictures were given twice; in doubt they are kept",)
+        notes += (f"{twice:,} pictures were given twice; what is on both sides counts as kept",)
     alone = len(used) - len(np.union1d(choices.winner, choices.loser))
     if alone:
         notes += (f"{alone:,} pictures are in no pair: {pairing}",)
