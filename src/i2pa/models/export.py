@@ -18,7 +18,8 @@ from i2pa.errors import ModelError
 from i2pa.models.engine import OUTPUTS, OnnxEngine
 from i2pa.models.metadata import ModelMetadata
 from i2pa.models.ranker import Ranker
-from i2pa.models.registry import ModelFile, save_model
+from i2pa.models.registry import ModelFile
+from i2pa.models.saving import save_model
 
 OPSET = 18
 TOLERANCE = 1e-4

@@ -1,4 +1,4 @@
-"""Finds a saved model by name or path, checks that its bytes are the published ones; saves one."""
+"""Finds a saved model by name or path and checks that its bytes are the ones published."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from i2pa.errors import ModelError, UserInputError
-from i2pa.files import whole_file
 
 DEFAULT = "i2pa-lite2"
 MODEL_FILE = "model.onnx"
@@ -68,15 +67,3 @@ def embedded_models() -> dict[str, Path]:
 def digest_file(path: Path) -> Path:
     """Where the SHA-256 of the model at `path` is kept."""
     return path.with_name(path.name + ".sha256")
-
-
-def save_model(data: bytes, path: Path) -> ModelFile:
-    """Write model bytes to `path` and their SHA-256 beside it, each whole or not at all."""
-    digest = hashlib.sha256(data).hexdigest()
-    # An old digest beside new bytes would refuse the model, so it goes first and comes last.
-    digest_file(path).unlink(missing_ok=True)
-    with whole_file(path) as aside:
-        aside.write_bytes(data)
-    with whole_file(digest_file(path)) as aside:
-        aside.write_text(f"{digest}  {path.name}\n")
-    return ModelFile(path, data, digest)

@@ -18,7 +18,8 @@ import numpy as np
 
 from i2pa.errors import UserInputError
 from i2pa.files import whole_file
-from i2pa.models.registry import MODEL_FILE, ModelFile, digest_file, save_model
+from i2pa.models.registry import MODEL_FILE, ModelFile, digest_file
+from i2pa.models.saving import save_model
 from i2pa.personal.card import taste_card
 from i2pa.personal.taste import PersonalTaste
 
