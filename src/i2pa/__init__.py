@@ -13,6 +13,7 @@ from i2pa.errors import DataError, I2paError, ImageError, ModelError, UserInputE
 if TYPE_CHECKING:
     from i2pa.audit import audit_pairs
     from i2pa.pairs import PairRules, build_pairs
+    from i2pa.personal import personalize
     from i2pa.posts import read_posts
     from i2pa.scoring import Scorer, load_model
     from i2pa.training import train
@@ -30,6 +31,7 @@ __all__ = [
     "audit_pairs",
     "build_pairs",
     "load_model",
+    "personalize",
     "read_posts",
     "train",
 ]
@@ -40,6 +42,7 @@ _ROOMS = {
     "audit_pairs": "i2pa.audit",
     "build_pairs": "i2pa.pairs",
     "load_model": "i2pa.scoring",
+    "personalize": "i2pa.personal",
     "read_posts": "i2pa.posts",
     "train": "i2pa.training",
 }

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 # Each import registers its commands on the application.
-from i2pa.cli import audit, cache, data, models, pairs, scoring, training
+from i2pa.cli import audit, cache, data, models, pairs, personal, scoring, training
 from i2pa.cli.app import app, main
 
-__all__ = ["app", "audit", "cache", "data", "main", "models", "pairs", "scoring", "training"]
+__all__ = [
+    "app",
+    "audit",
+    "cache",
+    "data",
+    "main",
+    "models",
+    "pairs",
+    "personal",
+    "scoring",
+    "training",
+]

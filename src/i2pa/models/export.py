@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import logging
 import warnings
@@ -16,12 +15,12 @@ import onnxruntime
 import torch
 
 from i2pa.errors import ModelError
-from i2pa.files import whole_file
 from i2pa.models.engine import OUTPUTS
 from i2pa.models.metadata import ModelMetadata
 from i2pa.models.onnx_engine import OnnxEngine
 from i2pa.models.ranker import Ranker
-from i2pa.models.registry import ModelFile, digest_file
+from i2pa.models.registry import ModelFile
+from i2pa.models.saving import save_model
 
 OPSET = 18
 TOLERANCE = 1e-4
@@ -76,18 +75,6 @@ def _forget_where_it_was_made(proto: onnx.ModelProto) -> None:
     for part in (proto, graph, *parts):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
-
-
-def save_model(data: bytes, path: Path) -> ModelFile:
-    """Write model bytes to `path` and their SHA-256 beside it, each whole or not at all."""
-    digest = hashlib.sha256(data).hexdigest()
-    # An old digest beside new bytes would refuse the model, so it goes first and comes last.
-    digest_file(path).unlink(missing_ok=True)
-    with whole_file(path) as aside:
-        aside.write_bytes(data)
-    with whole_file(digest_file(path)) as aside:
-        aside.write_text(f"{digest}  {path.name}\n")
-    return ModelFile(path, data, digest)
 
 
 @contextlib.contextmanager

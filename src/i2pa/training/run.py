@@ -174,6 +174,12 @@ def export_run(folder: Path, path: Path, name: str | None, version: int | None) 
         raise ModelError("no finished run here", where=str(folder), remedy="run i2pa train first")
     try:
         record = json.loads((folder / RUN_FILE).read_text())
+        if str(record.get("format", "")).startswith("i2pa.personal-run/"):
+            raise ModelError(
+                "a personal model has no weights to export anew",
+                where=str(folder),
+                remedy=f"use {MODEL_FILE} in it, or name another with i2pa personalize --name",
+            )
         metadata = ModelMetadata.from_strings(record["metadata"], where=str(folder / RUN_FILE))
         spec = backbone_spec(record["recipe"]["backbone"])
         # Runs written before there was a choice of scaling say nothing of it.

@@ -1,0 +1,189 @@
+"""What a taste is learnt from, whatever it came from: embedded pictures, and pairs of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from i2pa.errors import DataError, ModelError
+from i2pa.images.transforms import transform_named
+from i2pa.models.head import LinearHead, read_head
+from i2pa.models.metadata import ModelMetadata
+from i2pa.models.onnx_engine import OnnxEngine
+from i2pa.models.registry import find_model
+from i2pa.personal.choices import Candidate, Choices, Floats, Within, keeps_and_rejects
+from i2pa.personal.keeps import given_pictures
+from i2pa.personal.pictures import Dropped, Progress, Read, check_readable, embed, read_pictures
+
+if TYPE_CHECKING:
+    from i2pa.personal.likes import OwnPosts
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """The model underneath: its tag, SHA-256 and transform."""
+
+    tag: str
+    sha256: str
+    transform: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The base model, ready to run, and its head."""
+
+    data: bytes
+    where: str
+    engine: OnnxEngine
+    head: LinearHead
+    metadata: ModelMetadata
+    base: BaseModel
+
+
+@dataclass(frozen=True)
+class Learning:
+    """Choices among pictures with `embeddings` [n, d]; the rest says in words what they are."""
+
+    choices: Choices
+    embeddings: Floats
+    source: str
+    learnt_from: str
+    own_pictures: str
+    pairing: str
+    inputs: dict[str, str]
+    notes: tuple[str, ...]
+    dropped: tuple[Dropped, ...]
+
+
+def load_base(model: str | Path) -> Loaded:
+    """A model by name or path. Raises ModelError where its score is no linear head."""
+    file = find_model(model)
+    where = str(file.path)
+    engine = OnnxEngine(file.data, where=where)
+    metadata = ModelMetadata.from_strings(engine.metadata, where=where)
+    if metadata.link != "logistic":
+        raise ModelError(f"a taste cannot be learnt on the link {metadata.link!r}", where=where)
+    base = BaseModel(metadata.tag, file.sha256, metadata.transform)
+    return Loaded(file.data, where, engine, read_head(file.data, where), metadata, base)
+
+
+def _embedded(
+    loaded: Loaded, pictures: Sequence[Read], progress: Progress | None
+) -> tuple[dict[str, Floats], list[Dropped]]:
+    transform = transform_named(loaded.base.transform)
+    width = len(loaded.head.weights)
+    return embed(pictures, loaded.engine, loaded.base.sha256, width, transform, progress)
+
+
+def from_keeps(
+    loaded: Loaded,
+    keeps: Sequence[Path],
+    rejects: Sequence[Path],
+    images: Path | None,
+    within: Within,
+    seed: int,
+    allow_unreadable: bool,
+    progress: Progress | None,
+) -> Learning:
+    """Kept and rejected pictures, each content once. See `taste.personalize`."""
+    kept = given_pictures(keeps, images, kept=True)
+    given = {picture.path: picture for picture in given_pictures(rejects, images, kept=False)}
+    # A picture that is kept is not rejected: the rejects may be the album that the keeps are from.
+    given |= {picture.path: picture for picture in kept}
+    read, dropped = read_pictures(given)
+    vectors, undecodable = _embedded(loaded, read, progress)
+    dropped += undecodable
+    check_readable(len(given), dropped, allow=allow_unreadable)
+    of_digest: dict[str, Read] = {}
+    for picture in sorted(read, key=lambda picture: given[picture.path].kept, reverse=True):
+        of_digest.setdefault(picture.sha256, picture)
+    used = [of_digest[digest] for digest in sorted(of_digest) if digest in vectors]
+    twice = sum(picture.sha256 in vectors for picture in read) - len(used)
+    candidates = [
+        Candidate(
+            given[picture.path].kept,
+            picture.taken,
+            str(picture.path.absolute().parent),
+            given[picture.path].subfolder,
+        )
+        for picture in used
+    ]
+    n_kept = sum(candidate.kept for candidate in candidates)
+    said = f"{n_kept:,} kept and {len(used) - n_kept:,} rejected pictures"
+    if not 0 < n_kept < len(used):
+        raise DataError(
+            f"not enough data: {said}",
+            remedy="keeps and rejects that are the same files count as kept",
+        )
+    embeddings = np.stack([vectors[picture.sha256] for picture in used])
+    choices, pairing = keeps_and_rejects(candidates, embeddings, within, seed)
+    hashes = {
+        side: _hash(p.sha256 for p, c in zip(used, candidates, strict=True) if c.kept is is_kept)
+        for side, is_kept in (("keep", True), ("reject", False))
+    }
+    notes: tuple[str, ...] = ()
+    if twice:
+        notes += (f"{twice:,} pictures were given twice; what is on both sides counts as kept",)
+    alone = len(used) - len(np.union1d(choices.winner, choices.loser))
+    if alone:
+        notes += (f"{alone:,} pictures are in no pair: {pairing}",)
+    return Learning(
+        choices=choices,
+        embeddings=embeddings,
+        source="keeps and rejects",
+        learnt_from=said,
+        own_pictures=f"{len(used):,} of your own pictures ({n_kept:,} kept)",
+        pairing=pairing,
+        inputs=hashes,
+        notes=notes,
+        dropped=tuple(dropped),
+    )
+
+
+def from_likes(
+    loaded: Loaded,
+    own: OwnPosts,
+    images: Path,
+    seed: int,
+    allow_unreadable: bool,
+    progress: Progress | None,
+) -> Learning:
+    """Pictures of own posts, paired by likes. See `taste.personalize`."""
+    from i2pa.personal.likes import choices_of_likes
+
+    paths = {image: images / image for image in own.time}
+    read, dropped = read_pictures(paths.values())
+    vectors, undecodable = _embedded(loaded, read, progress)
+    dropped += undecodable
+    check_readable(len(paths), dropped, allow=allow_unreadable)
+    digest = {picture.path: picture.sha256 for picture in read if picture.sha256 in vectors}
+    images_used = [image for image, path in paths.items() if path in digest]
+    embeddings = np.stack([vectors[digest[paths[image]]] for image in images_used])
+    row = {image: number for number, image in enumerate(images_used)}
+    choices = choices_of_likes(own, row, embeddings, seed)
+    said = f"{len(row):,} pictures of your own posts"
+    return Learning(
+        choices=choices,
+        embeddings=embeddings,
+        source=own.rules.measure,
+        learnt_from=said,
+        own_pictures=said,
+        pairing=f"posts at most {own.days} days apart, by {own.rules.measure}",
+        inputs={
+            "rules": own.rules.sha256(),
+            "posts": own.posts_hash,
+            "pictures": _hash(digest.values()),
+        },
+        notes=own.notes,
+        dropped=tuple(dropped),
+    )
+
+
+def _hash(digests: Iterable[str]) -> str:
+    """One SHA-256 for a set of pictures, whatever their names and order."""
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()

@@ -1,0 +1,152 @@
+"""Embeddings of a person's own pictures as a saved model sees them, kept on disk.
+
+The model runs as it does when it scores, without torch, so that a head fitted here meets the very
+numbers that it will be used on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from i2pa.errors import DataError, ImageError
+from i2pa.images.open import read_bytes
+from i2pa.images.taken import time_taken
+from i2pa.images.transforms import Pixels, Transform
+from i2pa.models.cache import VectorStore, cache_folder
+from i2pa.models.engine import Engine
+
+MOST_UNREADABLE = 0.05
+
+# Kept batch by batch, so a stopped call goes on where it was; run two at a time, as scoring does.
+_BATCH = 32
+_AT_ONCE = 2
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A picture that was given and is not used, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Read:
+    """A readable picture file, its content's SHA-256, and when it was taken, if it says."""
+
+    path: Path
+    sha256: str
+    taken: datetime | None
+
+
+def read_pictures(paths: Iterable[Path]) -> tuple[list[Read], list[Dropped]]:
+    """Digest and time of each file, in order, and those that cannot be read."""
+    read: list[Read] = []
+    dropped: list[Dropped] = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for result in pool.map(_read, paths):
+            if isinstance(result, Read):
+                read.append(result)
+            else:
+                dropped.append(result)
+    return read, dropped
+
+
+def _read(path: Path) -> Read | Dropped:
+    try:
+        data = read_bytes(path)
+    except ImageError as error:
+        return Dropped(str(path), error.what)
+    return Read(path, hashlib.sha256(data).hexdigest(), time_taken(data))
+
+
+def embed(
+    pictures: Sequence[Read],
+    engine: Engine,
+    sha256: str,
+    width: int,
+    transform: Transform,
+    progress: Progress | None = None,
+) -> tuple[dict[str, Floats], list[Dropped]]:
+    """Embedding [width] of each picture by its SHA-256, and the pictures that cannot be decoded.
+
+    `sha256` is the model file's. What the cache holds is not computed again; `progress` is told
+    pictures done, of those to compute.
+    """
+    place = cache_folder() / "embeddings" / f"{sha256}-{transform.tag}"
+    store = VectorStore(place, width, np.float32)
+    by_digest = {picture.sha256: picture for picture in pictures}
+    known = store.rows(list(by_digest))
+    missing = [picture for digest, picture in by_digest.items() if digest not in known]
+    broken: dict[str, str] = {}
+    done = 0
+    for batch in _parts(missing, _BATCH):
+        digests: list[str] = []
+        vectors: list[npt.NDArray[np.floating]] = []
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            work = pool.map(lambda few: _run(few, engine, transform), _parts(batch, _AT_ONCE))
+            for picture, result in (pair for few in work for pair in few):
+                if isinstance(result, Dropped):
+                    broken[picture.sha256] = result.reason
+                else:
+                    digests.append(picture.sha256)
+                    vectors.append(result)
+        if digests:
+            store.append(digests, np.stack(vectors))
+        done += len(batch)
+        if progress:
+            progress(done, len(missing))
+    rows = store.rows(list(by_digest))
+    found = store.read(list(rows.values())).astype(np.float64)
+    dropped = [Dropped(str(p.path), broken[p.sha256]) for p in pictures if p.sha256 in broken]
+    return dict(zip(rows, found, strict=True)), dropped
+
+
+def check_readable(given: int, dropped: Sequence[Dropped], *, allow: bool) -> None:
+    """Raise DataError where none of `given` pictures can be read, or over 5 % cannot."""
+    if len(dropped) == given:
+        raise DataError(
+            f"none of {given:,} pictures can be read; first: {dropped[0].reason}",
+            where=dropped[0].path,
+        )
+    if len(dropped) > MOST_UNREADABLE * given and not allow:
+        raise DataError(
+            f"{len(dropped):,} of {given:,} pictures cannot be read, over "
+            f"{MOST_UNREADABLE:.0%}; first: {dropped[0].reason}",
+            where=dropped[0].path,
+            remedy="mend the pictures, or --allow-unreadable",
+        )
+
+
+def _run(
+    pictures: Sequence[Read], engine: Engine, transform: Transform
+) -> list[tuple[Read, npt.NDArray[np.floating] | Dropped]]:
+    decoded: list[Pixels | Dropped] = []
+    for picture in pictures:
+        try:
+            decoded.append(transform.pixels(picture.path))
+        except ImageError as error:
+            decoded.append(Dropped(str(picture.path), error.what))
+    pixels = [result for result in decoded if not isinstance(result, Dropped)]
+    vectors = iter(engine.run(np.stack(pixels), ("embedding",))["embedding"] if pixels else ())
+    return [
+        (picture, result if isinstance(result, Dropped) else next(vectors))
+        for picture, result in zip(pictures, decoded, strict=True)
+    ]
+
+
+def _parts(items: Sequence[Read], size: int) -> Iterator[Sequence[Read]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
