@@ -13,6 +13,7 @@ from i2pa.cli.app import app
 from i2pa.errors import DataError, UserInputError
 from i2pa.files import whole_file
 from i2pa.images.find import pictures_in
+from i2pa.images.lists import listed
 from i2pa.models.registry import DEFAULT
 from i2pa.scoring import (
     Failure,
@@ -23,7 +24,17 @@ from i2pa.scoring import (
     load_model,
 )
 
-Places = Annotated[list[Path], typer.Argument(help="Folders (searched in depth) or picture files.")]
+Places = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Folders (searched in depth), picture files, globs, tables of paths "
+        "(.csv, .tsv, .parquet), or - for a list on stdin."
+    ),
+]
+ColumnOption = Annotated[
+    str | None,
+    typer.Option("--column", help="Column of paths in a table; default: image, path, file…"),
+]
 ModelOption = Annotated[
     str, typer.Option("--model", help="Name of a model, a .onnx file or a run folder.")
 ]
@@ -40,6 +51,7 @@ def rank(
     best: Annotated[
         int | None, typer.Option(min=1, help="Show only the best N; all are scored.")
     ] = None,
+    column: ColumnOption = None,
     model: ModelOption = DEFAULT,
     as_json: JsonFlag = False,
     as_csv: CsvFlag = False,
@@ -47,7 +59,7 @@ def rank(
 ) -> None:
     """Rank pictures, best first. Example: i2pa rank ~/album --best 9"""
     kind = _kind(as_json, as_csv, out)
-    pictures = pictures_in(places)
+    pictures = pictures_in(places, column=column)
     scorer = load_model(model)
     with output.progress("scoring", "pictures") as progress:
         ranking = scorer.rank(pictures, progress=progress)
@@ -58,7 +70,11 @@ def rank(
 
 @app.command()
 def score(
-    pictures: Annotated[list[Path], typer.Argument(help="Picture files.")],
+    pictures: Annotated[
+        list[Path],
+        typer.Argument(help="Picture files, globs, tables of paths, or - for a list on stdin."),
+    ],
+    column: ColumnOption = None,
     model: ModelOption = DEFAULT,
     as_json: JsonFlag = False,
     as_csv: CsvFlag = False,
@@ -68,7 +84,9 @@ def score(
     kind = _kind(as_json, as_csv, out)
     for folder in (path for path in pictures if path.is_dir()):
         raise UserInputError("is a folder", where=str(folder), remedy=f"try: i2pa rank {folder}")
-    pictures_in(pictures)
+    pictures = listed(pictures, column=column)
+    if not pictures:
+        raise DataError("no pictures found", remedy="the list or table given is empty")
     scorer = load_model(model)
     with output.progress("scoring", "pictures") as progress:
         scores = scorer.score(pictures, progress=progress)
