@@ -98,11 +98,13 @@ def read_bytes(path: Path, limits: Limits = LIMITS) -> bytes:
 @contextlib.contextmanager
 def open_file(path: Path, limits: Limits = LIMITS) -> Iterator[BinaryIO]:
     """The regular file at `path`, opened. Raises ImageError as `read_bytes` does."""
-    with _as_unreadable(path):
+    with _as_unreadable(path), contextlib.ExitStack() as undo:
         # A pipe put in the file's place must not block the opening.
         handle = os.open(path, _OPEN_FLAGS)
-    with open(handle, "rb") as file:  # noqa: PTH123 (a handle has no path)
+        undo.callback(os.close, handle)
         _check_file(os.fstat(handle), path, limits)
+        undo.pop_all()
+    with open(handle, "rb") as file:  # noqa: PTH123 (a handle has no path)
         yield file
 
 
@@ -321,14 +323,17 @@ def _opened_image(
         image.draft(None, (at_least, at_least))
     memory = bytes_to_decode(image, file, (width, height))
     _check_memory(kind, width, height, memory, limits)
-    # Pillow gives the size of a TIFF as shown.
-    if kind != "TIFF" and orientation(image, default_orientation) >= FIRST_QUARTER_TURN:
+    # Pillow gives the size of a TIFF as shown, and would decode a PNG to look for EXIF behind it.
+    known = kind != "TIFF" and (kind != "PNG" or "exif" in image.info)
+    if known and orientation(image, default_orientation) >= FIRST_QUARTER_TURN:
         width, height = height, width
 
     def load() -> Loaded:
+        # Once loaded, a TIFF has lost its EXIF; before, a PNG may not have found it.
+        when = taken(image) if kind == "TIFF" else None
         image.load()
         turn = TURNS.get(orientation(image, default_orientation))
-        return Loaded(image, turn, taken(image) or default_taken)
+        return Loaded(image, turn, when or taken(image) or default_taken)
 
     return Opened(kind, width, height, memory, heavy, load)
 

@@ -1,8 +1,8 @@
 """A decoded picture turned upright and brought to 8-bit sRGB, alpha on white, strip by strip.
 
 All of it works on single pixels, so a picture can be worked on in strips: besides what the decoder
-gave, memory holds one strip and the small result. Every way gives the same bytes as working on the
-whole picture at once.
+gave, memory holds one strip and the small result. It gives the same bytes as working on the whole
+picture at once.
 """
 
 from __future__ import annotations
@@ -17,10 +17,17 @@ from PIL import Image, ImageCms
 Turn = Image.Transpose
 Size = tuple[int, int]
 
+Box = tuple[int, int, int, int]
+
 _STRIP_PIXELS = 1 << 20
 _QUARTER_TURNS = frozenset({Turn.TRANSPOSE, Turn.ROTATE_270, Turn.TRANSVERSE, Turn.ROTATE_90})
-# Turns whose first row shown is the last row, or column, stored.
-_FROM_THE_END = frozenset({Turn.ROTATE_180, Turn.FLIP_TOP_BOTTOM, Turn.TRANSVERSE, Turn.ROTATE_90})
+# Turns whose first row shown is the last stored, or whose first column shown is.
+_LAST_ROW_FIRST = frozenset(
+    {Turn.ROTATE_180, Turn.FLIP_TOP_BOTTOM, Turn.TRANSVERSE, Turn.ROTATE_90}
+)
+_LAST_COLUMN_FIRST = frozenset(
+    {Turn.ROTATE_180, Turn.FLIP_LEFT_RIGHT, Turn.TRANSVERSE, Turn.ROTATE_270}
+)
 
 
 def upright_size(size: Size, turn: Turn | None) -> Size:
@@ -32,49 +39,63 @@ def upright_rgb(image: Image.Image, turn: Turn | None) -> Image.Image:
     """The loaded `image` as one upright RGB picture; itself where nothing is to be done."""
     if turn is None and _is_srgb(image):
         return image
-    size = upright_size(image.size, turn)
-    whole = Image.new("RGB", size)
-    top = 0
-    for strip in _strips(image, turn):
-        whole.paste(strip, (0, top))
-        top += strip.height
+    whole = Image.new("RGB", upright_size(image.size, turn))
+    for box, strip in _strips(image, turn, across=True):
+        whole.paste(strip, box)
     return whole
 
 
 def upright_resized(
     image: Image.Image, turn: Turn | None, size: Size, resample: Image.Resampling
 ) -> Image.Image:
-    """`upright_rgb(image, turn).resize(size, resample)`, byte for byte, in little memory."""
+    """`upright_rgb(image, turn)` resized to `size`, in little memory.
+
+    One axis after the other, rounded to 8 bits in between: the rows first unless the picture is
+    much taller than wide, whatever this Pillow's own order is (13 has this one, 12 and earlier
+    always took rows first).
+    """
+    width, height = upright_size(image.size, turn)
+    down_first = height > size[1] and height - size[1] > 2 * (width - size[0])
+    between = (width, size[1]) if down_first else (size[0], height)
     if turn is None and _is_srgb(image):
-        return image.resize(size, resample)
-    # Pillow resizes rows first and columns of that result after, which is what happens here.
-    width, height = size[0], upright_size(image.size, turn)[1]
-    narrow = Image.new("RGB", (width, height))
-    top = 0
-    for strip in _strips(image, turn):
-        narrow.paste(strip.resize((width, strip.height), resample), (0, top))
-        top += strip.height
-    return narrow.resize(size, resample)
+        return image.resize(between, resample).resize(size, resample)
+    halfway = Image.new("RGB", between)
+    for (left, top, _, _), strip in _strips(image, turn, across=not down_first):
+        shrunk = (strip.width, size[1]) if down_first else (size[0], strip.height)
+        halfway.paste(strip.resize(shrunk, resample), (left, top))
+    return halfway.resize(size, resample)
 
 
-def _strips(image: Image.Image, turn: Turn | None) -> Iterator[Image.Image]:
-    """The picture as upright RGB in full-width strips, from the top down."""
+def _strips(
+    image: Image.Image, turn: Turn | None, *, across: bool
+) -> Iterator[tuple[Box, Image.Image]]:
+    """The picture as upright RGB, in full-width strips from the top or full-height ones from the
+    left, each with its place in the upright picture.
+    """
     to_8_bit = _reduction_to_8_bit(image)
-    for box in _boxes(image.size, turn):
-        rgb = _to_srgb(to_8_bit(image.crop(box)))
-        yield rgb.transpose(turn) if turn is not None else rgb
+    for shown in _boxes(upright_size(image.size, turn), across=across):
+        rgb = _to_srgb(to_8_bit(image.crop(_stored_box(shown, image.size, turn))))
+        yield shown, rgb.transpose(turn) if turn is not None else rgb
 
 
-def _boxes(stored: Size, turn: Turn | None) -> Iterator[tuple[int, int, int, int]]:
-    """Where the strips lie in the picture as stored."""
-    across, down = stored
+def _boxes(size: Size, *, across: bool) -> Iterator[Box]:
+    width, height = size
+    length, side = (height, width) if across else (width, height)
+    step = max(1, _STRIP_PIXELS // side)
+    for first in range(0, length, step):
+        last = min(first + step, length)
+        yield (0, first, width, last) if across else (first, 0, last, height)
+
+
+def _stored_box(shown: Box, stored: Size, turn: Turn | None) -> Box:
+    """Where a part of the upright picture lies in the picture as stored."""
     width, height = upright_size(stored, turn)
-    rows = max(1, _STRIP_PIXELS // width)
-    for top in range(0, height, rows):
-        first, last = top, min(top + rows, height)
-        if turn in _FROM_THE_END:
-            first, last = height - last, height - first
-        yield (first, 0, last, down) if turn in _QUARTER_TURNS else (0, first, across, last)
+    left, top, right, bottom = shown
+    if turn in _LAST_COLUMN_FIRST:
+        left, right = width - right, width - left
+    if turn in _LAST_ROW_FIRST:
+        top, bottom = height - bottom, height - top
+    return (top, left, bottom, right) if turn in _QUARTER_TURNS else (left, top, right, bottom)
 
 
 def _reduction_to_8_bit(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
@@ -92,7 +113,7 @@ def _reduction_to_8_bit(image: Image.Image) -> Callable[[Image.Image], Image.Ima
 
 
 def _largest(image: Image.Image) -> float:
-    boxes = _boxes(image.size, None)
+    boxes = _boxes(image.size, across=True)
     return max(float(np.nan_to_num(np.asarray(image.crop(box))).max(initial=0)) for box in boxes)
 
 
