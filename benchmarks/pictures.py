@@ -5,25 +5,30 @@
 
 Printed for each: the peak of the process that asks, above what it held before (Python, numpy,
 Pillow; no model), the whole peak of the process for heavy pictures where one ran (0: none did), and
-what the budget reckoned. The two peaks together bound what decoding adds to a program.
+the time with that one's start. The two peaks together bound what decoding adds to a program. At
+the end all of them are decoded twice over by eight threads, and the peak of both processes at one
+moment is printed, with the default model loaded.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from i2pa import load_model
 from i2pa.images.decoder import Decoder
-from i2pa.images.open import open_file, opened
 from i2pa.images.transforms import transform_named
 
 SQUASH = transform_named("squash260@1")
@@ -103,8 +108,6 @@ def peak(who: int) -> float:
 
 def measure(path: Path) -> None:
     """In a process of its own: decode `path` once and print what it took."""
-    with open_file(path) as file, opened(file, at_least=SQUASH.decode_side) as picture:
-        reckoned = picture.bytes / MEGA if not picture.heavy else None
     before = peak(resource.RUSAGE_SELF)
     begun = time.perf_counter()
     with Decoder(SQUASH) as decoder:
@@ -112,36 +115,83 @@ def measure(path: Path) -> None:
         seconds = time.perf_counter() - begun
     added = peak(resource.RUSAGE_SELF) - before
     worker = peak(resource.RUSAGE_CHILDREN)
-    print(json.dumps({"added": added, "worker": worker, "s": seconds, "reckoned": reckoned}))
+    print(json.dumps({"added": added, "worker": worker, "s": seconds}))
+
+
+def measure_together(folder: Path) -> None:
+    """In a process of its own: decode all pictures in `folder` twice, eight at a time."""
+    scorer = load_model()
+    scorer.score_one(Image.new("RGB", (500, 500)))
+    before, most, done = peak(resource.RUSAGE_SELF), 0.0, threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not done.wait(0.005):
+            most = max(most, sum(map(resident, [os.getpid(), *children()])))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    with Decoder(SQUASH) as decoder, ThreadPoolExecutor(8) as pool:
+        list(pool.map(decoder.decode, sorted(folder.iterdir()) * 2))
+    done.set()
+    watcher.join()
+    print(json.dumps({"before": before, "most": most}))
+
+
+def children() -> list[int]:
+    tasks = Path("/proc/self/task").iterdir()
+    lines = [Path(task, "children").read_text() for task in tasks]
+    return [int(pid) for line in lines for pid in line.split()]
+
+
+def resident(process: int) -> float:
+    """Megabytes; of Linux alone."""
+    try:
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    except OSError:
+        return 0.0
+    return pages * resource.getpagesize() / MEGA
+
+
+def in_new_process(flag: str, place: Path) -> dict[str, float]:
+    command = [sys.executable, __file__, flag, place]
+    took: dict[str, float] = json.loads(
+        subprocess.run(command, capture_output=True, check=True).stdout
+    )
+    return took
 
 
 def main() -> None:
-    Image.MAX_IMAGE_PIXELS = None
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "picture")
+    with tempfile.TemporaryDirectory() as name_of_folder:
+        folder = Path(name_of_folder)
         for name, make in PICTURES.items():
             if not name.startswith(wanted):
                 continue
+            path = folder / make.__name__
             # Encoding takes memory that must not count.
             code = "import sys; from pathlib import Path; import pictures as p; "
             code += f"p.Image.MAX_IMAGE_PIXELS = None; p.{make.__name__}(Path(sys.argv[1]))"
             here = Path(__file__).parent
             subprocess.run([sys.executable, "-c", code, path], check=True, cwd=here)
-            run = subprocess.run(
-                [sys.executable, __file__, "--measure", path], capture_output=True, check=True
-            )
-            took = json.loads(run.stdout)
+            took = in_new_process("--measure", path)
             print(
                 f"{name}: asking process +{took['added']:.0f} MB, process for heavy pictures "
                 f"{took['worker']:.0f} MB, {took['s']:.1f} s with its start "
                 f"({path.stat().st_size / MEGA:.1f} MB file)",
                 flush=True,
             )
+        took = in_new_process("--together", folder)
+        print(
+            f"all together, twice, 8 threads: both processes {took['most']:.0f} MB at most; "
+            f"with the model loaded and nothing decoded {took['before']:.0f} MB"
+        )
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--measure"]:
         measure(Path(sys.argv[2]))
+    elif sys.argv[1:2] == ["--together"]:
+        measure_together(Path(sys.argv[2]))
     else:
         main()

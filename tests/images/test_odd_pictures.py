@@ -2,6 +2,7 @@
 
 import io
 import struct
+import sys
 from datetime import datetime
 
 import numpy as np
@@ -267,3 +268,18 @@ def test_kinds_by_their_bytes():
         file = io.BytesIO(data)
         assert kind_of(file) == kind, data[:32]
         assert file.tell() == 0
+
+
+def test_a_pillow_without_avif_is_helped_out(monkeypatch):
+    data = encoded(quarters(96, 64), "AVIF", **KINDS["AVIF"])
+    monkeypatch.setattr(features, "check", lambda name: False)
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "pillow_avif", None)
+        patch.setitem(sys.modules, "pillow_avif.AvifImagePlugin", None)
+        with pytest.raises(ImageError, match=r"AVIF needs packages .*i2pa\[formats\]"):
+            decode(data)
+    # Importing it puts it in the place of Pillow's own, for good.
+    for table in ("OPEN", "SAVE", "SAVE_ALL", "MIME", "EXTENSION"):
+        monkeypatch.setattr(Image, table, dict(getattr(Image, table)))
+    pytest.importorskip("pillow_avif")
+    assert shows_quarters(decode(data))

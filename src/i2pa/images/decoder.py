@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
@@ -24,11 +24,13 @@ from i2pa.errors import ImageError
 from i2pa.images.budget import Budget, BudgetClosedError
 from i2pa.images.exif import taken
 from i2pa.images.formats import kind_of
+from i2pa.images.freed import give_back
 from i2pa.images.open import LIMITS, Limits, open_file, opened
 from i2pa.images.transforms import Picture, Pixels, Transform
 from i2pa.images.worker_process import WorkerProcess
 
 _HEAVY_KINDS = ("HEIC", "RAW")
+_WORTH_GIVING_BACK = 30_000_000
 
 
 @dataclass(frozen=True)
@@ -105,15 +107,21 @@ class Decoder:
         file = BytesIO(source) if isinstance(source, bytes) else source
         if kind_of(file) in _HEAVY_KINDS:
             return None
+        # Admitted until all of the picture is freed, which is when the inner function has returned.
+        with ExitStack() as admitted:
+            return self._decode_admitted(file, where, admitted)
+
+    def _decode_admitted(self, file: BinaryIO, where: str, admitted: ExitStack) -> Decoded | None:
         with opened(
             file, at_least=self._transform.decode_side, where=where, limits=self._limits
         ) as picture:
             if picture.heavy:
                 return None
-            with self._admitted(picture.bytes, where):
-                loaded = picture.load()
-                pixels = self._transform.crop(self._transform.fit(loaded))
-                return Decoded(pixels, loaded.taken)
+            admitted.enter_context(self._admitted(picture.bytes, where))
+            if picture.bytes > _WORTH_GIVING_BACK:
+                admitted.callback(give_back)
+            loaded = picture.load()
+            return Decoded(self._transform.crop(self._transform.fit(loaded)), loaded.taken)
 
     def _decode_heavy(self, source: str | bytes, where: str) -> Decoded:
         return Decoded(

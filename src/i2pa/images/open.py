@@ -270,12 +270,14 @@ def _open_heic(file: BinaryIO) -> Image.Image:
 
 
 def _open_avif(file: BinaryIO) -> Image.Image:
-    if not features.check("avif"):
-        try:
-            import pillow_avif  # noqa: F401 (registers itself in place of Pillow's)
-        except ImportError as error:
-            raise MissingExtraError("AVIF", "formats") from error
-    return Image.open(file, formats=("AVIF",))
+    if features.check("avif"):
+        return Image.open(file, formats=("AVIF",))
+    try:
+        from pillow_avif.AvifImagePlugin import AvifImageFile
+    except ImportError as error:
+        raise MissingExtraError("AVIF", "formats") from error
+    open_avif: Callable[[BinaryIO], Image.Image] = AvifImageFile
+    return open_avif(file)
 
 
 @contextlib.contextmanager
