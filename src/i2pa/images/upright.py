@@ -73,8 +73,10 @@ def _strips(
     left, each with its place in the upright picture.
     """
     to_8_bit = _reduction_to_8_bit(image)
+    whole = (0, 0, *image.size)
     for shown in _boxes(upright_size(image.size, turn), across=across):
-        rgb = _to_srgb(to_8_bit(image.crop(_stored_box(shown, image.size, turn))))
+        box = _stored_box(shown, image.size, turn)
+        rgb = _to_srgb(to_8_bit(image if box == whole else image.crop(box)))
         yield shown, rgb.transpose(turn) if turn is not None else rgb
 
 
