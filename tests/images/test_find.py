@@ -1,7 +1,13 @@
+import os
+import tempfile
+from pathlib import Path
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from i2pa.errors import DataError, UserInputError
-from i2pa.images.find import pictures_in
+from i2pa.images.find import found_in, pictures_in
 
 
 def test_looks_in_depth_skips_dots_and_survives_link_loops(tmp_path):
@@ -33,3 +39,72 @@ def test_missing_and_empty_places(tmp_path):
         pictures_in([tmp_path / "nowhere"])
     with pytest.raises(DataError, match="no pictures found"):
         pictures_in([tmp_path])
+
+
+def touched(folder, *names):
+    paths = [folder / name for name in names]
+    for path in paths:
+        path.touch()
+    return paths
+
+
+def test_raw_beside_a_jpeg_is_its_twin(tmp_path):
+    jpg, _, _, alone, png, _ = touched(
+        tmp_path, "IMG_1.JPG", "img_1.cr2", "IMG_1.dng", "b.nef", "c.png", "d.xmp"
+    )
+    found = found_in([tmp_path])
+    assert {f.path for f in found} == {jpg, alone, png}
+    first = next(f for f in found if f.path == jpg)
+    assert {twin.name for twin in first.twins} == {"img_1.cr2", "IMG_1.dng"}
+    assert first.files == (jpg, *first.twins)
+    assert all(f.twins == () for f in found if f.path != jpg)
+    assert set(pictures_in([tmp_path])) == {jpg, alone, png}
+
+
+def test_the_jpeg_stands_before_the_heic_and_only_beside_raw(tmp_path):
+    touched(tmp_path, "a.heic", "a.jpg", "a.arw", "b.heic", "b.jpg", "c.HEIC", "c.RAF")
+    names = {f.path.name: [twin.name for twin in f.twins] for f in found_in([tmp_path])}
+    assert names == {
+        "a.heic": [],
+        "a.jpg": ["a.arw"],
+        "b.heic": [],
+        "b.jpg": [],
+        "c.HEIC": ["c.RAF"],
+    }
+
+
+def test_twins_are_of_one_folder(tmp_path):
+    (tmp_path / "raw").mkdir()
+    touched(tmp_path, "a.jpg", "raw/a.dng")
+    assert [f.twins for f in found_in([tmp_path])] == [(), ()]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("ab"),
+            st.sampled_from([".jpg", ".JPG", ".heic", ".dng", ".nef", ".png"]),
+        ),
+        unique=True,
+        min_size=1,
+    )
+)
+def test_every_file_belongs_to_one_picture(names):
+    with tempfile.TemporaryDirectory() as folder:
+        paths = touched(Path(folder), *("".join(name) for name in names))
+        found = found_in([folder])
+        belonging = [path for f in found for path in f.files]
+        assert sorted(belonging) == sorted(paths)
+        assert [f.path for f in found] == pictures_in([folder])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+def test_names_of_any_bytes_are_found(tmp_path):
+    names = [b"new\nline.jpg", b"bad\xff.jpg", "\N{SLICE OF PIZZA}.png".encode(), b"-.jpg"]
+    for name in names:
+        (tmp_path / os.fsdecode(name)).touch()
+    assert {os.fsencode(p.name) for p in pictures_in([tmp_path])} == set(names)
+    (tmp_path / "x.jpg").mkdir()
+    os.mkfifo(tmp_path / "pipe.jpg")
+    # A folder is looked into whatever its name; a pipe is for reading to refuse.
+    assert {p.name for p in pictures_in([tmp_path])} == {*map(os.fsdecode, names), "pipe.jpg"}

@@ -1,44 +1,30 @@
-import io
 import os
-import struct
-import zlib
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from odd_pictures import (
+    BLUE,
+    GREEN,
+    RED,
+    WHITE,
+    corner_colours,
+    encoded,
+    near,
+    png_of_size,
+    quarters,
+    swapped_primaries_profile,
+)
 from PIL import Image
 
 from i2pa.errors import ImageError
 from i2pa.images.open import Header, Limits, decode, read_bytes, read_header
 
-RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
-
-def encoded(image, kind, **options):
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def corner_colours(image):
-    """Colours near the four corners, clockwise from the top left."""
-    w, h = image.size
-    at = ((2, 2), (w - 3, 2), (w - 3, h - 3), (2, h - 3))
-    return [image.getpixel(xy) for xy in at]
-
-
-def near(colour, wanted, tolerance=40):
-    return max(abs(a - b) for a, b in zip(colour, wanted, strict=True)) <= tolerance
-
-
-@pytest.fixture
-def quarters():
-    """Red, green, blue and white quarters, clockwise from the top left; wider than high."""
-    pixels = np.zeros((40, 60, 3), np.uint8)
-    pixels[:20, :30], pixels[:20, 30:] = RED, GREEN
-    pixels[20:, 30:], pixels[20:, :30] = BLUE, WHITE
-    return Image.fromarray(pixels)
+@pytest.fixture(name="quarters")
+def four_quarters():
+    return quarters()
 
 
 @pytest.mark.parametrize(
@@ -58,28 +44,6 @@ def test_every_format_gives_the_same_upright_picture(quarters, kind, options):
     assert (image.mode, image.size) == ("RGB", (60, 40))
     for got, wanted in zip(corner_colours(image), (RED, GREEN, BLUE, WHITE), strict=True):
         assert near(got, wanted)
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_undone(quarters, orientation):
-    undo = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }
-    stored = quarters.transpose(undo[orientation]) if orientation in undo else quarters
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    image = decode(encoded(stored, "JPEG", quality=95, subsampling=0, exif=exif))
-    assert image.size == (60, 40)
-    assert all(
-        near(got, wanted)
-        for got, wanted in zip(corner_colours(image), (RED, GREEN, BLUE, WHITE), strict=True)
-    )
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
@@ -137,40 +101,6 @@ def test_first_frame_of_an_animation():
         assert near(decode(data).getpixel((10, 10)), RED)
 
 
-def swapped_primaries_profile():
-    """A minimal ICC profile of a display whose red and blue primaries are swapped."""
-
-    def fixed(*values):
-        return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
-
-    def xyz(*values):
-        return b"XYZ \0\0\0\0" + fixed(*values)
-
-    tags = {
-        b"rXYZ": xyz(0.1431, 0.0606, 0.7141),
-        b"gXYZ": xyz(0.3851, 0.7169, 0.0971),
-        b"bXYZ": xyz(0.4361, 0.2225, 0.0139),
-        b"wtpt": xyz(0.9642, 1.0, 0.8249),
-        b"desc": b"desc\0\0\0\0" + struct.pack(">I", 8) + b"swapped\0" + bytes(79),
-        b"cprt": b"text\0\0\0\0CC0\0",
-    }
-    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(2.2 * 256)) + b"\0\0"
-    tags |= {b"rTRC": curve, b"gTRC": curve, b"bTRC": curve}
-    table, body, offset = b"", b"", 128 + 4 + 12 * len(tags)
-    for name, data in tags.items():
-        data += bytes(-len(data) % 4)
-        table += name + struct.pack(">II", offset + len(body), len(data))
-        body += data
-    header = bytearray(128)
-    header[4:8] = b"lcms"
-    header[8:12] = bytes([2, 0x40, 0, 0])
-    header[12:24] = b"mntrRGB XYZ "
-    header[36:40] = b"acsp"
-    header[68:80] = fixed(0.9642, 1.0, 0.8249)
-    whole = bytes(header) + struct.pack(">I", len(tags)) + table + body
-    return struct.pack(">I", len(whole)) + whole[4:]
-
-
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_colour_profile_is_applied(mode):
     image = Image.new(mode, (10, 10), (255, 0, 0, 255)[: len(mode)])
@@ -188,18 +118,6 @@ def test_jpeg_decodes_at_a_reduced_scale_that_still_covers():
     assert decode(data, at_least=520).size == (540, 675)
     assert decode(data, at_least=541).size == (1080, 1350)
     assert decode(data).size == (1080, 1350)
-
-
-def png_of_size(width, height):
-    """A PNG's header for any size, with next to no pixel data: a decompression bomb."""
-
-    def chunk(kind, data):
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(999)))
 
 
 @pytest.mark.parametrize("size", [(50_000, 50_000), (10_000, 9_000), (60_000, 10)])

@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -35,6 +35,7 @@ def test_crop_keeps_the_aspect_ratio_and_the_centre():
 
 
 @given(st.integers(1, 700), st.integers(1, 700), st.sampled_from([SQUASH, CROP]))
+@settings(deadline=None)
 def test_any_size_fits(width, height, transform):
     image = Image.new("RGB", (width, height), (10, 20, 30))
     pixels = transform.pixels(image)
@@ -120,3 +121,11 @@ def test_an_opened_picture_that_is_cut_short_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:4000])
     with Image.open(path) as opened, pytest.raises(ImageError, match=r"cut\.png: damaged"):
         SQUASH.pixels(opened)
+
+
+def test_a_line_of_pixels_is_not_enlarged_to_gigabytes():
+    line = np.zeros((1, 50_000, 3), np.uint8)
+    line[:, 24_000:26_000] = 200
+    assert CROP.resized(line).nbytes < 20_000_000
+    assert (CROP.pixels(line)[:, 4:-4] == 200).all()
+    assert CROP.pixels(np.ascontiguousarray(line.transpose(1, 0, 2))).shape == (224, 224, 3)

@@ -12,14 +12,25 @@ import typer
 from i2pa.cli import delivery, output
 from i2pa.cli.app import app
 from i2pa.cli.results import form_of, report_failures, show, show_comparison
-from i2pa.errors import UserInputError
-from i2pa.images.find import pictures_in
+from i2pa.errors import DataError, UserInputError
+from i2pa.images.find import found_in, pictures_in
+from i2pa.images.lists import listed
 from i2pa.models.engine import AUTO
 from i2pa.models.registry import DEFAULT
 from i2pa.models.score_cache import ScoreCache
 from i2pa.scoring import load_model
 
-Places = Annotated[list[Path], typer.Argument(help="Folders (searched in depth) or picture files.")]
+Places = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Folders (searched in depth), picture files, globs, tables of paths "
+        "(.csv, .tsv, .parquet), or - for a list on stdin."
+    ),
+]
+ColumnOption = Annotated[
+    str | None,
+    typer.Option("--column", help="Column of paths in a table; default: image, path, file…"),
+]
 ModelOption = Annotated[
     str, typer.Option("--model", help="Name of a model, a .onnx file or a run folder.")
 ]
@@ -57,6 +68,7 @@ def rank(
     diverse: Annotated[
         bool, typer.Option("--diverse", help="Let --best choose pictures unlike each other.")
     ] = False,
+    column: ColumnOption = None,
     model: ModelOption = DEFAULT,
     engine: EngineOption = AUTO,
     precision: PrecisionOption = "float32",
@@ -79,7 +91,7 @@ def rank(
     form = form_of(as_json, as_csv, out)
     wanted = delivery.Delivery(html, copy_to, xmp, stars, sidecar, overwrite_ratings, dry_run)
     delivery.check(wanted, places)
-    pictures = pictures_in(places)
+    pictures = found_in(places, column=column)
     scorer = load_model(model, engine=engine, precision=precision)
     with _scoring(no_cache, verify) as cache, output.progress("scoring", "pictures") as progress:
         ranking, shown = scorer.rank_all(
@@ -97,7 +109,11 @@ def rank(
 
 @app.command()
 def score(
-    pictures: Annotated[list[Path], typer.Argument(help="Picture files.")],
+    pictures: Annotated[
+        list[Path],
+        typer.Argument(help="Picture files, globs, tables of paths, or - for a list on stdin."),
+    ],
+    column: ColumnOption = None,
     model: ModelOption = DEFAULT,
     engine: EngineOption = AUTO,
     precision: PrecisionOption = "float32",
@@ -111,7 +127,9 @@ def score(
     form = form_of(as_json, as_csv, out)
     for folder in (path for path in pictures if path.is_dir()):
         raise UserInputError("is a folder", where=str(folder), remedy=f"try: i2pa rank {folder}")
-    pictures_in(pictures)
+    pictures = listed(pictures, column=column)
+    if not pictures:
+        raise DataError("no pictures found", remedy="the list or table given is empty")
     scorer = load_model(model, engine=engine, precision=precision)
     with _scoring(no_cache, verify) as cache, output.progress("scoring", "pictures") as progress:
         scores = scorer.score(pictures, progress=progress, cache=cache)

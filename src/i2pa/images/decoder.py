@@ -1,58 +1,95 @@
-"""Decodes pictures for a model, with the time they were taken."""
+"""Pictures to the pixels of one transform, many at once, in bounded memory and time.
+
+Threads decode; what is heavy (more than `Limits.light_pixels`, HEIC, camera RAW, JPEGs of very many
+scans) goes to one process that can be stopped. All of them share one budget of decoded bytes.
+Pixels are those of `Transform.pixels`, to the byte.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import io
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
+import numpy as np
 from PIL import Image
 
 from i2pa.errors import ImageError
-from i2pa.images.open import LIMITS, Limits, read_bytes
+from i2pa.images.budget import Budget, BudgetClosedError
+from i2pa.images.exif import taken
+from i2pa.images.formats import kind_of
+from i2pa.images.freed import give_back
+from i2pa.images.open import LIMITS, Limits, open_file, opened
 from i2pa.images.transforms import Picture, Pixels, Transform
+from i2pa.images.worker_process import WorkerProcess
 
-_EXIF_IFD = 0x8769
-_TAKEN = 0x9003
-_TAKEN_SUBSEC = 0x9291
+_HEAVY_KINDS = ("HEIC", "RAW")
+_WORTH_GIVING_BACK = 30_000_000
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """The model's input, uint8 [size, size, 3], and the camera's time (no zone) where known."""
+    """What a model sees of a picture, and when it was taken.
+
+    `pixels` is uint8 RGB [size, size, 3]. `taken` is the camera's own clock (EXIF
+    DateTimeOriginal, with its fraction of a second), without a zone; None where nothing says.
+    """
 
     pixels: Pixels
     taken: datetime | None
 
 
 class Decoder:
-    """Decodes pictures by one transform; threads may share it."""
+    """Decodes pictures for one transform; a context manager that threads may share.
 
-    def __init__(self, transform: Transform, *, limits: Limits = LIMITS) -> None:
+    Create one for a run, not one for a picture: it owns the process for heavy pictures.
+    """
+
+    def __init__(
+        self,
+        transform: Transform,
+        *,
+        limits: Limits = LIMITS,
+        in_flight_bytes: int = 300_000_000,
+        seconds: float = 20.0,
+    ) -> None:
+        """`in_flight_bytes` bounds what is decoded at one time over all threads; a picture that
+        takes more goes alone. `seconds` is what a heavy picture may take.
+        """
         self._transform = transform
         self._limits = limits
+        self._budget = Budget(in_flight_bytes)
+        self._worker = WorkerProcess(transform, limits, seconds)
 
     def decode(self, picture: Picture) -> Decoded:
-        """Raises ImageError where the picture cannot be read."""
-        if isinstance(picture, str | Path):
-            return self.decode_bytes(read_bytes(Path(picture), self._limits), str(picture))
+        """The pixels of one picture; waits until there is room for it.
+
+        Raises ImageError for an unreadable picture, and after `close`; UserInputError for an array
+        of a wrong shape or dtype.
+        """
         if isinstance(picture, bytes):
             return self.decode_bytes(picture, "<bytes>")
-        return Decoded(self._transform.pixels(picture, self._limits), None)
+        if isinstance(picture, str | Path):
+            where = str(picture)
+            with open_file(Path(picture), self._limits) as file:
+                found = self._decode_light(file, where)
+            return found or self._decode_heavy(os.path.abspath(picture), where)  # noqa: PTH100
+        return self._decode_in_memory(picture)
 
     def decode_bytes(self, data: bytes, where: str) -> Decoded:
-        """As `decode`, for the bytes of a file that errors call `where`."""
-        try:
-            return Decoded(self._transform.pixels(data, self._limits), _taken(data))
-        except ImageError as error:
-            raise ImageError(error.what, where=where, remedy=error.remedy) from error
+        """`decode` of the bytes of a picture file; `where` names it in errors."""
+        return self._decode_light(data, where) or self._decode_heavy(data, where)
 
     def close(self) -> None:
-        """Nothing is held here."""
+        """End the process and turn away who waits. Safe from any thread, any number of times."""
+        self._budget.close()
+        self._worker.close()
 
     def __enter__(self) -> Self:
         return self
@@ -61,14 +98,47 @@ class Decoder:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        at: TracebackType | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
+    def _decode_light(self, source: bytes | BinaryIO, where: str) -> Decoded | None:
+        """None where the picture is heavy."""
+        file = BytesIO(source) if isinstance(source, bytes) else source
+        if kind_of(file) in _HEAVY_KINDS:
+            return None
+        # Admitted until all of the picture is freed, which is when the inner function has returned.
+        with ExitStack() as admitted:
+            return self._decode_admitted(file, where, admitted)
 
-def _taken(data: bytes) -> datetime | None:
-    with contextlib.suppress(Exception), Image.open(io.BytesIO(data)) as image:
-        tags = image.getexif().get_ifd(_EXIF_IFD)
-        subsec = str(tags.get(_TAKEN_SUBSEC, "0")).strip("\x00 ") or "0"
-        return datetime.strptime(f"{tags[_TAKEN]}.{subsec[:6]}", "%Y:%m:%d %H:%M:%S.%f")
-    return None
+    def _decode_admitted(self, file: BinaryIO, where: str, admitted: ExitStack) -> Decoded | None:
+        with opened(
+            file, at_least=self._transform.decode_side, where=where, limits=self._limits
+        ) as picture:
+            if picture.heavy:
+                return None
+            admitted.enter_context(self._admitted(picture.bytes, where))
+            if picture.bytes > _WORTH_GIVING_BACK:
+                admitted.callback(give_back)
+            loaded = picture.load()
+            return Decoded(self._transform.crop(self._transform.fit(loaded)), loaded.taken)
+
+    def _decode_heavy(self, source: str | bytes, where: str) -> Decoded:
+        return Decoded(
+            *self._worker.decode(source, where, lambda size: self._admitted(size, where))
+        )
+
+    def _decode_in_memory(self, picture: Image.Image | Pixels) -> Decoded:
+        if isinstance(picture, Image.Image):
+            with self._admitted(4 * picture.width * picture.height, ""):
+                return Decoded(self._transform.pixels(picture), taken(picture))
+        with self._admitted(picture.nbytes if isinstance(picture, np.ndarray) else 0, ""):
+            return Decoded(self._transform.pixels(picture), None)
+
+    @contextmanager
+    def _admitted(self, size: int, where: str) -> Iterator[None]:
+        try:
+            with self._budget.admitted(size):
+                yield
+        except BudgetClosedError:
+            raise ImageError("not decoded: the decoder was closed", where=where) from None

@@ -1,39 +1,93 @@
-"""Which files below a folder are pictures to look at."""
+"""Which files are the pictures to look at: places on a command line to a list of files.
+
+What a list, a glob or a table names is `lists`' business; whether a file really is a picture, its
+bytes decide later.
+"""
 
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from i2pa.errors import DataError, UserInputError
-from i2pa.images.open import SUFFIXES
+from i2pa.errors import DataError
+from i2pa.images.formats import HEIC_SUFFIXES, JPEG_SUFFIXES, RAW_SUFFIXES, SUFFIXES
+from i2pa.images.lists import listed
 
 
-def pictures_in(places: Iterable[str | Path]) -> list[Path]:
+@dataclass(frozen=True)
+class Found:
+    """One picture: the file to look at, and the camera's RAW files of the same picture."""
+
+    path: Path
+    twins: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files of the picture, the one to look at first: they are moved or rated together."""
+        return (self.path, *self.twins)
+
+
+def pictures_in(
+    places: Iterable[str | Path], *, column: str | None = None, stdin: BinaryIO | None = None
+) -> list[Path]:
+    """The files of `found_in` to look at, without their twins."""
+    return [found.path for found in found_in(places, column=column, stdin=stdin)]
+
+
+def found_in(
+    places: Iterable[str | Path], *, column: str | None = None, stdin: BinaryIO | None = None
+) -> list[Found]:
     """Files given, and pictures (by suffix) in and below the folders given, in a stable order.
 
-    Dot-files and dot-folders are skipped; linked folders are followed once, so loops end. A file
-    reached twice is listed once. A folder that cannot be opened is listed itself, so that scoring
-    names it among the failures. Raises UserInputError where a place does not exist and DataError
-    where no picture is found.
+    Places may also be globs, tables and `-`, as `lists.listed` reads them. Dot-files and
+    dot-folders are skipped; linked folders are followed once, so loops end. A file reached twice
+    is listed once. A folder that cannot be opened is listed itself, so that scoring names it among
+    the failures. A RAW file beside a JPEG or HEIC of the same name is its twin, not a picture of
+    its own. Raises UserInputError where a place does not exist and DataError where no picture is
+    found.
     """
-    paths = [Path(place) for place in places]
+    given = [Path(place) for place in places]
     found: dict[Path, None] = {}
-    for place in paths:
-        if place.is_dir():
+    for place in listed(given, column=column, stdin=stdin):
+        if _is_folder(place):
             found.update(dict.fromkeys(_below(place)))
-        elif os.path.lexists(place):
-            found[place] = None
         else:
-            raise UserInputError("no such file or folder", where=str(place))
+            found[place] = None
     if not found:
         raise DataError(
             "no pictures found",
-            where=", ".join(map(str, paths)),
+            where=", ".join(map(str, given)),
             remedy=f"looked for files ending in {' '.join(sorted(SUFFIXES))}",
         )
-    return list(found)
+    return _with_twins(list(found))
+
+
+def _with_twins(paths: list[Path]) -> list[Found]:
+    """The first JPEG, else HEIC, of each name in a folder takes the RAW files of that name."""
+    alike: dict[tuple[Path, str], list[Path]] = defaultdict(list)
+    for path in paths:
+        alike[path.parent, path.stem.casefold()].append(path)
+    twins: dict[Path, tuple[Path, ...]] = {}
+    for group in alike.values():
+        raws = tuple(path for path in group if path.suffix.lower() in RAW_SUFFIXES)
+        shown = [
+            path
+            for suffixes in (JPEG_SUFFIXES, HEIC_SUFFIXES)
+            for path in group
+            if path.suffix.lower() in suffixes
+        ]
+        if raws and shown:
+            twins[shown[0]] = raws
+    hidden = {raw for raws in twins.values() for raw in raws}
+    return [Found(path, twins.get(path, ())) for path in paths if path not in hidden]
+
+
+def _is_folder(place: Path) -> bool:
+    return os.path.isdir(place)  # noqa: PTH112 (never raises)
 
 
 def _below(folder: Path) -> Iterator[Path]:

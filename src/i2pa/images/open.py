@@ -1,48 +1,43 @@
-"""Hostile bytes in, an upright 8-bit sRGB picture out.
+"""Hostile bytes in, a decoded picture out.
 
-The one chain from bytes to RGB that every model shares: sniff the format from the bytes (never
-the suffix), bound the size before decoding, decode (JPEG at a reduced scale where the caller
+The one chain from bytes to RGB that every model shares: tell the format from the bytes (never the
+suffix), bound size and memory before decoding, decode (JPEG at a reduced scale where the caller
 allows it), turn by EXIF, take the first frame, 16 bits to 8, ICC profile to sRGB, alpha on white.
-Geometry and resizing belong to `transforms`.
+The steps after decoding are `upright`'s; camera RAW is `raw`'s; geometry and resizing belong to
+`transforms`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
+import dataclasses
 import io
+import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
-import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 from PIL.JpegImagePlugin import JpegImageFile
 
-from i2pa.errors import ImageError
+from i2pa.errors import ImageError, MissingExtraError
+from i2pa.images.cost import bytes_to_decode, is_slow_to_decode, needs_whole_picture
+from i2pa.images.exif import FIRST_QUARTER_TURN, TURNS, orientation, taken
+from i2pa.images.formats import Kind, kind_of
+from i2pa.images.upright import Turn, upright_rgb
 
-# Formats beside JPEG. Pillow knows many more; each is one more parser for hostile files to attack.
+# Formats beside JPEG, AVIF, HEIC and RAW. Pillow knows many more; each is one more parser for
+# hostile files to attack.
 FORMATS = ("PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF")
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"}
-)
+READABLE = "JPEG, PNG, WebP, AVIF, HEIC, RAW, GIF, BMP or TIFF"
 
 _LOADING = threading.Lock()
 _MEGA = 1_000_000
-_JPEG_MAGIC = b"\xff\xd8\xff"
-_EXIF_ORIENTATION = 0x0112
-_FIRST_QUARTER_TURN = 5
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True)
@@ -50,16 +45,44 @@ class Limits:
     """What a picture may cost, checked before its pixels are decoded.
 
     A baseline JPEG may hold more pixels than the rest because it is decoded at a reduced scale
-    in bounded memory.
+    in bounded memory. `decode_bytes` is the memory that its decoder is expected to take. Pictures
+    of more than `light_pixels` are left to the worker process of a `Decoder`.
     """
 
     file_bytes: int = 256 * _MEGA
     pixels: int = 80 * _MEGA
     baseline_jpeg_pixels: int = 250 * _MEGA
     side: int = 50_000
+    decode_bytes: int = 400 * _MEGA
+    light_pixels: int = 40 * _MEGA
 
 
 LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A picture as its decoder gave it, with the turn that makes it upright."""
+
+    image: Image.Image
+    turn: Turn | None
+    taken: datetime | None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A picture whose header has been read and is within limits, not yet decoded.
+
+    `width` and `height` are as shown. `bytes` is the memory that decoding is expected to take;
+    `heavy` says that it is better done where it can be stopped.
+    """
+
+    format: str
+    width: int
+    height: int
+    bytes: int
+    heavy: bool
+    load: Callable[[], Loaded]
 
 
 def read_bytes(path: Path, limits: Limits = LIMITS) -> bytes:
@@ -68,43 +91,89 @@ def read_bytes(path: Path, limits: Limits = LIMITS) -> bytes:
     Raises ImageError where there is no such file, it is no regular file (a pipe would block), it
     is empty, cannot be read, or is larger than `limits.file_bytes`.
     """
+    with open_file(path, limits) as file, _as_unreadable(path):
+        return file.read()
+
+
+@contextlib.contextmanager
+def open_file(path: Path, limits: Limits = LIMITS) -> Iterator[BinaryIO]:
+    """The regular file at `path`, opened. Raises ImageError as `read_bytes` does."""
+    with _as_unreadable(path), contextlib.ExitStack() as undo:
+        # A pipe put in the file's place must not block the opening.
+        handle = os.open(path, _OPEN_FLAGS)
+        undo.callback(os.close, handle)
+        _check_file(os.fstat(handle), path, limits)
+        undo.pop_all()
+    with open(handle, "rb") as file:  # noqa: PTH123 (a handle has no path)
+        yield file
+
+
+@contextlib.contextmanager
+def _as_unreadable(path: Path) -> Iterator[None]:
     try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise ImageError("a folder that cannot be opened", where=str(path))
-        if not stat.S_ISREG(status.st_mode):
-            raise ImageError("not a file", where=str(path))
-        if status.st_size > limits.file_bytes:
-            raise ImageError(
-                f"{status.st_size / _MEGA:,.0f} MB, over the limit of "
-                f"{limits.file_bytes / _MEGA:,.0f} MB a file",
-                where=str(path),
-                remedy="save it smaller",
-            )
-        data = path.read_bytes()
+        yield
     except (OSError, ValueError) as error:
+        if isinstance(error, PermissionError) and os.path.isdir(path):  # noqa: PTH112 (never raises)
+            raise ImageError("a folder that cannot be opened", where=str(path)) from error
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"cannot be read ({reason})", where=str(path)) from error
-    if not data:
+
+
+def _check_file(status: os.stat_result, path: Path, limits: Limits) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise ImageError("a folder that cannot be opened", where=str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageError("not a file", where=str(path))
+    if status.st_size > limits.file_bytes:
+        raise ImageError(
+            f"{status.st_size / _MEGA:,.0f} MB, over the limit of "
+            f"{limits.file_bytes / _MEGA:,.0f} MB a file",
+            where=str(path),
+            remedy="save it smaller",
+        )
+    if not status.st_size:
         raise ImageError("the file is empty", where=str(path))
-    return data
+
+
+@contextlib.contextmanager
+def opened(
+    source: bytes | BinaryIO,
+    *,
+    at_least: int | None = None,
+    where: str = "",
+    limits: Limits = LIMITS,
+) -> Iterator[Opened]:
+    """The picture in `source`, to be looked at and decoded while the context lasts.
+
+    `at_least` permits a JPEG to be decoded at 1/2, 1/4 or 1/8 scale as long as both sides keep at
+    least that many pixels, and a RAW file's preview of at least that size to stand for it; None
+    decodes in full. `where` names the picture in errors. Raises ImageError for anything that is
+    not a complete picture within `limits`, and for whatever a decoder raises inside the context.
+    """
+    with as_image_error(where, limits):
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        kind = kind_of(file)
+        if kind == "RAW":
+            with _opened_raw(file, at_least, limits) as raw:
+                if raw is not None:
+                    yield raw
+                    return
+            file.seek(0)
+        with _parse_header(file, kind) as image:
+            yield _opened_image(image, file, at_least, limits)
 
 
 def decode(
-    data: bytes, *, at_least: int | None = None, where: str = "", limits: Limits = LIMITS
+    source: bytes | BinaryIO,
+    *,
+    at_least: int | None = None,
+    where: str = "",
+    limits: Limits = LIMITS,
 ) -> Image.Image:
-    """Decode one picture to an upright RGB image (8 bits a channel, sRGB).
-
-    `at_least` permits a JPEG to be decoded at 1/2, 1/4 or 1/8 scale as long as both sides keep at
-    least that many pixels; None decodes in full. `where` names the picture in errors. Raises
-    ImageError for anything that is not a complete picture within `limits`.
-    """
-    with _as_image_error(where, limits), _parse_header(data) as image:
-        _check_size(image, where, limits, scaled=at_least is not None)
-        if at_least is not None and image.format == "JPEG":
-            image.draft(None, (at_least, at_least))
-        image.load()
-        return to_upright_rgb(image)
+    """Decode one picture to an upright RGB image (8 bits a channel, sRGB); see `opened`."""
+    with opened(source, at_least=at_least, where=where, limits=limits) as picture:
+        loaded = picture.load()
+        return upright_rgb(loaded.image, loaded.turn)
 
 
 @dataclass(frozen=True)
@@ -117,33 +186,56 @@ class Header:
 
 
 def read_header(data: bytes, *, where: str = "", limits: Limits = LIMITS) -> Header:
-    """Format and upright size of one picture, undecoded. Raises ImageError as `decode` does."""
-    with _as_image_error(where, limits), _parse_header(data) as image:
-        _check_size(image, where, limits, scaled=True)
-        width, height = image.size
-        if _orientation(image) >= _FIRST_QUARTER_TURN:
-            width, height = height, width
-        return Header(image.format or "", width, height)
+    """Format and upright size of one picture, undecoded. Raises ImageError as `opened` does.
+
+    Of a RAW file: those of what stands for it.
+    """
+    with opened(data, at_least=1, where=where, limits=limits) as picture:
+        return Header(picture.format, picture.width, picture.height)
+
+
+def loaded_of(image: Image.Image) -> Loaded:
+    """What `opened` gives for a picture that a caller opened with PIL, in full.
+
+    The caller's image is loaded, nothing more; threads may share it. Raises ImageError where it
+    cannot be loaded.
+    """
+    # Opened images decode when first used, and not from two threads at once.
+    with as_image_error(name_of(image)), _LOADING:
+        image.load()
+        loaded = image.copy()
+    return Loaded(loaded, TURNS.get(orientation(loaded)), taken(loaded))
+
+
+def name_of(image: Image.Image) -> str:
+    """What errors call a picture that a caller opened with PIL."""
+    return str(getattr(image, "filename", "") or "<PIL image>")
 
 
 @contextlib.contextmanager
-def _as_image_error(where: str, limits: Limits) -> Iterator[None]:
+def as_image_error(where: str, limits: Limits = LIMITS) -> Iterator[None]:
     """Whatever a decoder raises becomes an ImageError that names the picture."""
     try:
         yield
-    except ImageError:
-        raise
+    except ImageError as error:
+        if error.where or not where:
+            raise
+        raise ImageError(error.what, where=where, remedy=error.remedy) from error
+    except MissingExtraError as error:
+        raise ImageError(error.what, where=where, remedy=error.remedy) from error
     except UnidentifiedImageError as error:
         raise ImageError(
-            "not a picture that can be read",
-            where=where,
-            remedy="give JPEG, PNG, WebP, GIF, BMP or TIFF",
+            "not a picture that can be read", where=where, remedy=f"give {READABLE}"
         ) from error
     except Image.DecompressionBombError as error:
         raise ImageError(
             f"over the limit of {limits.pixels / _MEGA:.0f} megapixels",
             where=where,
             remedy="save it smaller",
+        ) from error
+    except MemoryError as error:
+        raise ImageError(
+            "needs more memory to decode than there is", where=where, remedy="save it smaller"
         ) from error
     except Exception as error:
         # Decoders fed hostile bytes raise nearly any type; a batch must outlive all of them.
@@ -154,108 +246,116 @@ def _as_image_error(where: str, limits: Limits) -> Iterator[None]:
         ) from error
 
 
-def upright_rgb_of(image: Image.Image) -> Image.Image:
-    """What `decode` gives for a picture that a caller opened with PIL, in full.
-
-    The caller's image is loaded, nothing more; threads may share it. Raises ImageError where it
-    cannot be loaded.
-    """
-    where = str(getattr(image, "filename", "") or "<PIL image>")
-    with _as_image_error(where, LIMITS):
-        # Opened images decode when first used, and not from two threads at once.
-        with _LOADING:
-            image.load()
-            loaded = image.copy()
-        return to_upright_rgb(loaded)
-
-
-def to_upright_rgb(image: Image.Image) -> Image.Image:
-    """Turn a loaded PIL image by its EXIF tag and convert it to 8-bit sRGB, alpha on white."""
-    turn = _TURNS.get(_orientation(image))
-    rgb = _to_srgb(_to_8_bit(image))
-    return rgb.transpose(turn) if turn is not None else rgb
-
-
-def _parse_header(data: bytes) -> Image.Image:
-    if data.startswith(_JPEG_MAGIC):
+def _parse_header(file: BinaryIO, kind: Kind) -> Image.Image:
+    if kind == "JPEG":
         # Image.open refuses large pictures before it tells whether they are baseline JPEG.
-        return JpegImageFile(io.BytesIO(data))
-    return Image.open(io.BytesIO(data), formats=FORMATS)
+        return JpegImageFile(file)
+    if kind == "HEIC":
+        return _open_heic(file)
+    if kind == "AVIF":
+        return _open_avif(file)
+    return Image.open(file, formats=FORMATS)
 
 
-def _check_size(image: Image.Image, where: str, limits: Limits, *, scaled: bool) -> None:
+def _open_heic(file: BinaryIO) -> Image.Image:
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError as error:
+        raise MissingExtraError("HEIC", "formats") from error
+    open_heif: Callable[[BinaryIO], Image.Image] = HeifImageFile
+    try:
+        return open_heif(file)
+    except SyntaxError as error:
+        raise ValueError(str(error)) from error
+
+
+def _open_avif(file: BinaryIO) -> Image.Image:
+    if features.check("avif"):
+        return Image.open(file, formats=("AVIF",))
+    try:
+        from pillow_avif.AvifImagePlugin import AvifImageFile
+    except ImportError as error:
+        raise MissingExtraError("AVIF", "formats") from error
+    open_avif: Callable[[BinaryIO], Image.Image] = AvifImageFile
+    return open_avif(file)
+
+
+@contextlib.contextmanager
+def _opened_raw(file: BinaryIO, at_least: int | None, limits: Limits) -> Iterator[Opened | None]:
+    """None where the file turns out to be no RAW that can be read."""
+    from i2pa.images.raw import RawPicture, open_raw
+
+    with open_raw(file, at_least) as raw:
+        if raw is None:
+            yield None
+        elif isinstance(raw, RawPicture):
+            _check_size(raw.width, raw.height, limits.pixels, limits)
+            _check_memory(raw.format, raw.width, raw.height, raw.bytes, limits)
+            yield Opened(
+                raw.format,
+                raw.width,
+                raw.height,
+                raw.bytes,
+                heavy=True,
+                load=lambda: Loaded(raw.develop(), None, raw.taken),
+            )
+        else:
+            with JpegImageFile(raw.jpeg) as image:
+                preview = _opened_image(
+                    image, raw.jpeg, at_least, limits, raw.orientation, raw.taken
+                )
+                yield dataclasses.replace(preview, format=f"RAW ({preview.format})", heavy=True)
+
+
+def _opened_image(
+    image: Image.Image,
+    file: BinaryIO,
+    at_least: int | None,
+    limits: Limits,
+    default_orientation: int = 1,
+    default_taken: datetime | None = None,
+) -> Opened:
+    kind = image.format or ""
     width, height = image.size
-    baseline_jpeg = scaled and image.format == "JPEG" and "progressive" not in image.info
-    pixels = limits.baseline_jpeg_pixels if baseline_jpeg else limits.pixels
+    small_jpeg = kind == "JPEG" and at_least is not None and not needs_whole_picture(image, file)
+    pixels = limits.baseline_jpeg_pixels if small_jpeg else limits.pixels
+    _check_size(width, height, pixels, limits)
+    heavy = width * height > limits.light_pixels or kind == "HEIF" or is_slow_to_decode(image, file)
+    if kind == "JPEG" and at_least is not None:
+        image.draft(None, (at_least, at_least))
+    memory = bytes_to_decode(image, file, (width, height))
+    _check_memory(kind, width, height, memory, limits)
+    # Pillow gives the size of a TIFF as shown, and would decode a PNG to look for EXIF behind it.
+    known = kind != "TIFF" and (kind != "PNG" or "exif" in image.info)
+    if known and orientation(image, default_orientation) >= FIRST_QUARTER_TURN:
+        width, height = height, width
+
+    def load() -> Loaded:
+        # Once loaded, a TIFF has lost its EXIF; before, a PNG may not have found it.
+        when = taken(image) if kind == "TIFF" else None
+        image.load()
+        turn = TURNS.get(orientation(image, default_orientation))
+        return Loaded(image, turn, when or taken(image) or default_taken)
+
+    return Opened(kind, width, height, memory, heavy, load)
+
+
+def _check_size(width: int, height: int, pixels: int, limits: Limits) -> None:
     if width * height > pixels or max(width, height) > limits.side:
         raise ImageError(
             f"{width:,} × {height:,} pixels, over the limit of {pixels / _MEGA:.0f} megapixels "
             f"and {limits.side:,} pixels a side",
-            where=where,
             remedy="save it smaller",
         )
 
 
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
-    except Exception:
-        # A damaged EXIF block must not cost the picture.
-        return 1
-
-
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Grey pictures of more than 8 bits to mode L: the high byte, as Pillow does for colour."""
-    if image.mode.startswith("I"):
-        values = np.asarray(image)
-        if values.dtype.itemsize > 2:
-            values = np.clip(values, 0, 65535).astype(np.uint16)
-            if values.max(initial=0) <= 255:
-                return Image.fromarray(values.astype(np.uint8))
-        return Image.fromarray((values >> 8).astype(np.uint8))
-    if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        scale = 255.0 if values.max(initial=0.0) <= 1.0 else 1.0
-        return Image.fromarray(np.clip(values * scale, 0, 255).astype(np.uint8))
-    return image
-
-
-def _to_srgb(image: Image.Image) -> Image.Image:
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        colour = rgba.convert("RGB")
-        colour.info["icc_profile"] = image.info.get("icc_profile")
-        on_white = Image.new("RGB", image.size, "white")
-        on_white.paste(_apply_profile(colour), mask=rgba.getchannel("A"))
-        return on_white
-    if image.mode not in ("RGB", "CMYK", "L"):
-        profile = image.info.get("icc_profile")
-        image = image.convert("RGB")
-        image.info["icc_profile"] = profile
-    return _apply_profile(image)
-
-
-def _apply_profile(image: Image.Image) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    transform = _transform_to_srgb(profile, image.mode) if profile else None
-    if transform is None:
-        return image if image.mode == "RGB" else image.convert("RGB")
-    converted = ImageCms.applyTransform(image, transform)
-    if converted is None:
-        raise ValueError("the colour profile could not be applied")
-    return converted
-
-
-@functools.lru_cache(maxsize=32)
-def _transform_to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """None where the profile is sRGB already, damaged, or of another colour model."""
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if "srgb" in ImageCms.getProfileDescription(source).casefold():
-            return None
-        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return None
+def _check_memory(kind: str, width: int, height: int, memory: int, limits: Limits) -> None:
+    if memory > limits.decode_bytes:
+        raise ImageError(
+            f"{width:,} × {height:,} pixels of {kind} as it is saved take {memory / _MEGA:,.0f} MB "
+            f"to decode, over the limit of {limits.decode_bytes / _MEGA:,.0f} MB",
+            remedy="save it smaller, or as baseline JPEG",
+        )
 
 
 def _first_line(error: Exception) -> str:

@@ -9,17 +9,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from i2pa.errors import ModelError, UserInputError
-from i2pa.images.open import LIMITS, Limits, decode, read_bytes, to_upright_rgb, upright_rgb_of
+from i2pa.images.open import (
+    LIMITS,
+    Limits,
+    Loaded,
+    as_image_error,
+    loaded_of,
+    name_of,
+    open_file,
+    opened,
+)
+from i2pa.images.upright import upright_resized, upright_size
 
 # Antialiased by Pillow; bicubic and Lanczos cost twice the time and rank no better.
 RESIZE_FILTER = Image.Resampling.BILINEAR
+_LONGEST_SHAPE = 50
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 Picture: TypeAlias = str | Path | bytes | Image.Image | Pixels
@@ -59,12 +70,26 @@ class Transform:
 
     def resized(self, picture: Picture, limits: Limits = LIMITS) -> Pixels:
         """The picture before its crop: uint8 RGB [h, w, 3], both sides at least `size`."""
-        image = self._rgb(picture, limits)
+        if isinstance(picture, str | Path):
+            with open_file(Path(picture), limits) as file:
+                return self._of_file(file, str(picture), limits)
+        if isinstance(picture, bytes):
+            return self._of_file(picture, "<bytes>", limits)
+        if isinstance(picture, Image.Image):
+            with as_image_error(name_of(picture)):
+                return self.fit(loaded_of(picture))
+        return self.fit(Loaded(_from_array(picture), None, None))
+
+    def fit(self, loaded: Loaded) -> Pixels:
+        """What `resized` gives, of a picture that is loaded already."""
+        image, turn = loaded.image, loaded.turn
         if self.short_side is None:
-            return np.array(image.resize((self.size, self.size), RESIZE_FILTER))
-        scale = self.short_side / min(image.size)
-        width, height = (max(self.size, round(side * scale)) for side in image.size)
-        return np.array(image.resize((width, height), RESIZE_FILTER))
+            return np.array(upright_resized(image, turn, (self.size, self.size), RESIZE_FILTER))
+        image = _without_far_ends(image)
+        shown = upright_size(image.size, turn)
+        scale = self.short_side / min(shown)
+        width, height = (max(self.size, round(side * scale)) for side in shown)
+        return np.array(upright_resized(image, turn, (width, height), RESIZE_FILTER))
 
     def crop(self, resized: Pixels, place: tuple[float, float] | None = None) -> Pixels:
         """The square that the model sees, [size, size, 3].
@@ -77,15 +102,9 @@ class Transform:
             top, left = (int((free + 1) * at) for free, at in zip(room, place, strict=True))
         return np.ascontiguousarray(resized[top : top + self.size, left : left + self.size])
 
-    def _rgb(self, picture: Picture, limits: Limits) -> Image.Image:
-        if isinstance(picture, str | Path):
-            data = read_bytes(Path(picture), limits)
-            return decode(data, at_least=self.decode_side, where=str(picture), limits=limits)
-        if isinstance(picture, bytes):
-            return decode(picture, at_least=self.decode_side, where="<bytes>", limits=limits)
-        if isinstance(picture, Image.Image):
-            return upright_rgb_of(picture)
-        return _from_array(picture)
+    def _of_file(self, source: bytes | BinaryIO, where: str, limits: Limits) -> Pixels:
+        with opened(source, at_least=self.decode_side, where=where, limits=limits) as picture:
+            return self.fit(picture.load())
 
 
 # squash224: what the authors' released weights need, decoded in full as their test.py does.
@@ -110,6 +129,16 @@ def transform_named(tag: str) -> Transform:
         ) from None
 
 
+def _without_far_ends(image: Image.Image) -> Image.Image:
+    """The middle of a strip so long that, its short side enlarged, it would fill the memory."""
+    longest = _LONGEST_SHAPE * min(image.size)
+    if max(image.size) <= longest:
+        return image
+    width, height = (min(side, longest) for side in image.size)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
+
+
 def _from_array(array: Pixels) -> Image.Image:
     if not isinstance(array, np.ndarray) or array.dtype != np.uint8:
         kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
@@ -124,4 +153,4 @@ def _from_array(array: Pixels) -> Image.Image:
         )
     if 0 in array.shape:
         raise UserInputError(f"cannot score an empty array of shape {array.shape}")
-    return to_upright_rgb(Image.fromarray(array))
+    return Image.fromarray(array)

@@ -1,0 +1,60 @@
+"""What `rank` and `score` may be given besides folders and files."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def album(tmp_path, examples):
+    for name in ("coffee.png", "rocket.jpg"):
+        shutil.copy(examples / name, tmp_path / name)
+    return tmp_path
+
+
+def i2pa(*arguments, given=b"", folder=None):
+    command = [sys.executable, "-m", "i2pa", *map(str, arguments)]
+    run = subprocess.run(command, input=given, capture_output=True, cwd=folder, timeout=120)
+    return run.returncode, run.stdout.decode(), run.stderr.decode()
+
+
+def scored(answer):
+    return [item["path"] for item in json.loads(answer)["items"]]
+
+
+def test_score_takes_a_list_on_stdin_and_goes_on_past_what_is_gone(album):
+    given = b"rocket.jpg\0gone.jpg\0coffee.png\0rocket.jpg\0"
+    code, out, err = i2pa("score", "-", "--json", given=given, folder=album)
+    assert code == 0
+    assert scored(out) == ["rocket.jpg", "coffee.png", "rocket.jpg"]
+    assert "gone.jpg: cannot be read (No such file or directory)" in err
+
+
+def test_rank_takes_globs_and_tables(album):
+    code, out, _ = i2pa("rank", "*.jpg", "--json", folder=album)
+    assert (code, scored(out)) == (0, ["rocket.jpg"])
+    (album / "list.csv").write_text("photo,likes\ncoffee.png,3\nrocket.jpg,4\n")
+    code, out, _ = i2pa("rank", album / "list.csv", "--column", "photo", "--json")
+    assert code == 0
+    assert set(scored(out)) == {str(album / "coffee.png"), str(album / "rocket.jpg")}
+    code, _, err = i2pa("rank", album / "list.csv")
+    assert code == 2
+    assert "name one of its columns with --column: 'photo', 'likes'" in err
+
+
+def test_an_empty_list_is_one_line(album):
+    for command in ("rank", "score"):
+        code, out, err = i2pa(command, "-", folder=album)
+        assert (code, out) == (1, "")
+        assert "no pictures found" in err
+        assert len(err.splitlines()) == 1
+
+
+def test_raw_beside_its_jpeg_is_ranked_once(album):
+    (album / "ROCKET.NEF").write_bytes(b"not looked at")
+    code, out, err = i2pa("rank", album, "--json")
+    assert (code, err) == (0, "")
+    assert len(scored(out)) == 2
