@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from i2pa.images.taken import time_taken
+from i2pa.images.open import time_taken
 
 
 def jpeg(**times):
@@ -21,10 +21,10 @@ def jpeg(**times):
     return out.getvalue()
 
 
-def test_the_exposure_comes_before_the_last_change():
+def test_the_time_of_exposure_counts_that_of_a_change_does_not():
     both = jpeg(taken="2024:05:01 12:30:15", changed="2024:06:01 00:00:00")
     assert time_taken(both) == datetime(2024, 5, 1, 12, 30, 15)
-    assert time_taken(jpeg(changed="2024:06:01 00:00:00")) == datetime(2024, 6, 1)
+    assert time_taken(jpeg(changed="2024:06:01 00:00:00")) is None
 
 
 @pytest.mark.parametrize("said", ["", "0000:00:00 00:00:00", "yesterday", "2024:13:01 12:00:00"])

@@ -194,6 +194,17 @@ def read_header(data: bytes, *, where: str = "", limits: Limits = LIMITS) -> Hea
         return Header(picture.format, picture.width, picture.height)
 
 
+def time_taken(data: bytes) -> datetime | None:
+    """When one picture was taken (see `taken`), undecoded; None where that cannot be told."""
+    file = io.BytesIO(data)
+    try:
+        with _parse_header(file, kind_of(file)) as image:
+            return taken(image)
+    except Exception:
+        # Decoders fed hostile bytes raise nearly any type; a time is never worth a picture.
+        return None
+
+
 def loaded_of(image: Image.Image) -> Loaded:
     """What `opened` gives for a picture that a caller opened with PIL, in full.
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from i2pa.errors import DataError, ImageError, ModelError
 from i2pa.files import whole_file
+from i2pa.images.decoder import Decoder
 from i2pa.images.transforms import Picture, transform_named
 from i2pa.metrics.agreement import agreement
 from i2pa.metrics.calibration import TIE_BAND
@@ -103,16 +104,17 @@ def check_engine(
             seconds[at] += time.perf_counter() - start
 
     block: list[Pixels] = []
-    for done, picture in enumerate(pictures, start=1):
-        try:
-            block.append(transform.pixels(picture))
-        except ImageError as error:
-            unreadable.append(Unreadable(str(picture), error.what))
-        if len(block) == _BLOCK or (done == len(pictures) and block):
-            measure(block)
-            block = []
-        if progress:
-            progress(done, len(pictures))
+    with Decoder(transform) as decoder:
+        for done, picture in enumerate(pictures, start=1):
+            try:
+                block.append(decoder.decode(picture).pixels)
+            except ImageError as error:
+                unreadable.append(Unreadable(str(picture), error.what))
+            if len(block) == _BLOCK or (done == len(pictures) and block):
+                measure(block)
+                block = []
+            if progress:
+                progress(done, len(pictures))
     if len(ours) < 2:
         raise DataError(f"{len(ours)} readable pictures make no pair", remedy="give more pictures")
     # The score difference at which a probability leaves the band of ties.

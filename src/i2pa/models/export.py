@@ -31,7 +31,7 @@ def export_onnx(ranker: Ranker, metadata: ModelMetadata, size: int, path: Path) 
 
     `size` is the side in pixels of the transform named in `metadata`. The file is checked before
     it appears: on pixels of a fixed seed onnxruntime's scores must equal torch's within 1e-4,
-    or, where scores spread by more than 1, within that share of their standard deviation.
+    or within that share of the scores, or of their standard deviation, where those exceed 1.
     Raises ModelError where they do not.
     """
     ranker = ranker.eval()
@@ -59,7 +59,9 @@ def export_onnx(ranker: Ranker, metadata: ModelMetadata, size: int, path: Path) 
         expected = ranker(pixels)[0].numpy()
     got = OnnxEngine(data).run(pixels.numpy())["score"]
     difference = float(np.abs(got - expected).max())
-    tolerance = TOLERANCE * max(1.0, float(np.std(metadata.reference.quantiles)))
+    spread = float(np.std(metadata.reference.quantiles))
+    # Float32 rounds in proportion: scores far from 0, as those of other loaders may be, round more.
+    tolerance = TOLERANCE * max(1.0, spread, float(np.abs(expected).max()))
     if not difference <= tolerance:
         raise ModelError(
             f"onnxruntime {onnxruntime.__version__} differs from torch by {difference:.2g}, "

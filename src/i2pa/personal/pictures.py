@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from i2pa.errors import DataError, ImageError
-from i2pa.images.open import read_bytes
-from i2pa.images.taken import time_taken
+from i2pa.images.decoder import Decoder
+from i2pa.images.open import read_bytes, time_taken
 from i2pa.images.transforms import Pixels, Transform
 from i2pa.models.cache import VectorStore, cache_folder
 from i2pa.models.engine import Engine
@@ -93,22 +93,23 @@ def embed(
     missing = [picture for digest, picture in by_digest.items() if digest not in known]
     broken: dict[str, str] = {}
     done = 0
-    for batch in _parts(missing, _BATCH):
-        digests: list[str] = []
-        vectors: list[npt.NDArray[np.floating]] = []
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            work = pool.map(lambda few: _run(few, engine, transform), _parts(batch, _AT_ONCE))
-            for picture, result in (pair for few in work for pair in few):
-                if isinstance(result, Dropped):
-                    broken[picture.sha256] = result.reason
-                else:
-                    digests.append(picture.sha256)
-                    vectors.append(result)
-        if digests:
-            store.append(digests, np.stack(vectors))
-        done += len(batch)
-        if progress:
-            progress(done, len(missing))
+    with Decoder(transform) as decoder:
+        for batch in _parts(missing, _BATCH):
+            digests: list[str] = []
+            vectors: list[npt.NDArray[np.floating]] = []
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                work = pool.map(lambda few: _run(few, engine, decoder), _parts(batch, _AT_ONCE))
+                for picture, result in (pair for few in work for pair in few):
+                    if isinstance(result, Dropped):
+                        broken[picture.sha256] = result.reason
+                    else:
+                        digests.append(picture.sha256)
+                        vectors.append(result)
+            if digests:
+                store.append(digests, np.stack(vectors))
+            done += len(batch)
+            if progress:
+                progress(done, len(missing))
     rows = store.rows(list(by_digest))
     found = store.read(list(rows.values())).astype(np.float64)
     dropped = [Dropped(str(p.path), broken[p.sha256]) for p in pictures if p.sha256 in broken]
@@ -132,12 +133,12 @@ def check_readable(given: int, dropped: Sequence[Dropped], *, allow: bool) -> No
 
 
 def _run(
-    pictures: Sequence[Read], engine: Engine, transform: Transform
+    pictures: Sequence[Read], engine: Engine, decoder: Decoder
 ) -> list[tuple[Read, npt.NDArray[np.floating] | Dropped]]:
     decoded: list[Pixels | Dropped] = []
     for picture in pictures:
         try:
-            decoded.append(transform.pixels(picture.path))
+            decoded.append(decoder.decode(picture.path).pixels)
         except ImageError as error:
             decoded.append(Dropped(str(picture.path), error.what))
     pixels = [result for result in decoded if not isinstance(result, Dropped)]

@@ -15,6 +15,7 @@ import torch
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from i2pa.errors import DataError, ImageError, UserInputError
+from i2pa.images.decoder import Decoder
 from i2pa.images.open import read_bytes
 from i2pa.images.properties import PROPERTY_NAMES, properties
 from i2pa.images.transforms import Pixels, Transform
@@ -136,13 +137,13 @@ def _compute(
 ) -> list[Unreadable]:
     def decode(file: _File) -> Pixels | Unreadable:
         try:
-            return transform.pixels(file.path)
+            return decoder.decode(file.path).pixels
         except ImageError as error:
             return Unreadable(file.image, error.what)
 
     unreadable: list[Unreadable] = []
     batches = [files[start : start + _BATCH] for start in range(0, len(files), _BATCH)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with Decoder(transform) as decoder, ThreadPoolExecutor(os.cpu_count()) as pool:
         ahead = [pool.submit(decode, file) for file in batches[0]]
         for done, batch in enumerate(batches):
             decoded = [future.result() for future in ahead]
