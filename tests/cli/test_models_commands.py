@@ -63,6 +63,15 @@ def test_getting_what_comes_inside_needs_no_network(i2pa):
     code, out, err = i2pa("models", "get", "i2pa-lite2")
     assert (code, err) == (0, "")
     assert find_model().sha256 in out
+    code, out, err = i2pa("models", "get", "i2pa-lite2", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == {
+        "schema": "i2pa.models.get/1",
+        "name": "i2pa-lite2",
+        "version": 1,
+        "path": str(find_model().path),
+        "sha256": find_model().sha256,
+    }
 
 
 def test_bad_input_is_one_line_with_the_remedy(i2pa, tmp_path, examples):

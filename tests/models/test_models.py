@@ -99,6 +99,9 @@ def test_altered_bytes_are_refused(tmp_path):
     digest_file(copy).write_text(f"{model.sha256}  m.onnx\n")
     with pytest.raises(ModelError, match="SHA-256"):
         find_model(copy)
+    digest_file(copy).write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(ModelError, match="SHA-256"):
+        find_model(copy)
 
 
 def test_missing_and_foreign_models_are_named(tmp_path):

@@ -98,7 +98,11 @@ def get(
             raise KeyboardInterrupt("stopped; the same command goes on from here") from error
     if as_json:
         output.print_json(
-            "models.get", name=model.name, version=model.version, path=file.path, sha256=file.sha256
+            "models.get",
+            name=model.name,
+            version=model.version,
+            path=str(file.path),
+            sha256=file.sha256,
         )
         return
     print(f"{model.tag}: {file.path}  sha256 {file.sha256}")

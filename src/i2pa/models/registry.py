@@ -36,7 +36,7 @@ def find_model(name_or_path: str | Path = DEFAULT) -> ModelFile:
     data = path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     pinned = digest_file(path)
-    if pinned.is_file() and pinned.read_text().split()[:1] != [digest]:
+    if pinned.is_file() and pinned.read_bytes().split()[:1] != [digest.encode()]:
         raise ModelError(
             f"the file's SHA-256 is {digest}, not the one in {pinned.name}",
             where=str(path),
