@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from i2pa.errors import DataError, UserInputError
-from i2pa.images.find import pictures_in
+from i2pa.images.find import found_in
 
 LIST_SUFFIX = ".txt"
 
 
 @dataclass(frozen=True)
 class Given:
-    """A picture file that was given, and its folder below the place given (empty if none)."""
+    """A picture that was given, its folder below the place given (or empty), and its RAW files."""
 
     path: Path
     subfolder: str
     kept: bool
+    twins: tuple[Path, ...] = ()
+
+    @property
+    def real_files(self) -> set[str]:
+        """All files of the picture, links resolved."""
+        return {os.path.realpath(file) for file in (self.path, *self.twins)}
+
+
+def kept_and_rejected(
+    keeps: Sequence[Path], rejects: Sequence[Path], images: Path | None
+) -> list[Given]:
+    """Every picture of both sides once; what is kept is not rejected.
+
+    So the rejects may be the album that the keeps are from. A RAW file and its JPEG are one
+    picture here too. Raises as `given_pictures`.
+    """
+    kept = given_pictures(keeps, images, kept=True)
+    kept_files = {file for picture in kept for file in picture.real_files}
+    rejected = [
+        picture
+        for picture in given_pictures(rejects, images, kept=False)
+        if not picture.real_files & kept_files
+    ]
+    return list({picture.path: picture for picture in (*rejected, *kept)}.values())
 
 
 def given_pictures(places: Sequence[Path], images: Path | None, *, kept: bool) -> list[Given]:
-    """Every picture in `places`: folders (in depth), lists (.txt, a path a line) and files.
+    """Every picture in `places`: lists (.txt, a path a line), and all that `find` knows.
 
     Paths in a list are relative to `images`, or, where that is None, to the list's own folder.
     Raises UserInputError where a place does not exist or is no such list, and DataError where
@@ -33,9 +58,10 @@ def given_pictures(places: Sequence[Path], images: Path | None, *, kept: bool) -
         if place.is_file() and place.suffix.lower() == LIST_SUFFIX:
             found += _listed(place, images or place.parent, kept)
         else:
-            paths = pictures_in([place])
-            root = place if place.is_dir() else place.parent
-            found += [Given(path, _below(path.relative_to(root)), kept) for path in paths]
+            for one in found_in([place]):
+                inside = place.is_dir() and one.path.is_relative_to(place)
+                subfolder = _below(one.path.relative_to(place)) if inside else ""
+                found.append(Given(one.path, subfolder, kept, one.twins))
     return found
 
 

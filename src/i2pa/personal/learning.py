@@ -17,7 +17,7 @@ from i2pa.models.metadata import ModelMetadata
 from i2pa.models.onnx_engine import OnnxEngine
 from i2pa.models.registry import find_model
 from i2pa.personal.choices import Candidate, Choices, Floats, Within, keeps_and_rejects
-from i2pa.personal.keeps import given_pictures
+from i2pa.personal.keeps import kept_and_rejected
 from i2pa.personal.pictures import Dropped, Progress, Read, check_readable, embed, read_pictures
 
 if TYPE_CHECKING:
@@ -91,10 +91,7 @@ def from_keeps(
     progress: Progress | None,
 ) -> Learning:
     """Kept and rejected pictures, each content once. See `taste.personalize`."""
-    kept = given_pictures(keeps, images, kept=True)
-    given = {picture.path: picture for picture in given_pictures(rejects, images, kept=False)}
-    # A picture that is kept is not rejected: the rejects may be the album that the keeps are from.
-    given |= {picture.path: picture for picture in kept}
+    given = {picture.path: picture for picture in kept_and_rejected(keeps, rejects, images)}
     read, dropped = read_pictures(given)
     vectors, undecodable = _embedded(loaded, read, progress)
     dropped += undecodable
