@@ -45,8 +45,22 @@ def test_rank_takes_globs_and_tables(album):
     assert "name one of its columns with --column: 'photo', 'likes'" in err
 
 
+def test_compare_takes_what_score_takes_and_neither_takes_a_folder(album):
+    for places, given in ((("*.*",), b""), (("-",), b"coffee.png\nrocket.jpg\n")):
+        code, out, err = i2pa("compare", *places, "--json", given=given, folder=album)
+        assert (code, err) == (0, "")
+        assert scored(out) == ["coffee.png", "rocket.jpg"]
+    for command in ("compare", "score"):
+        code, _, err = i2pa(command, album, album / "coffee.png")
+        assert code == 2
+        assert "try: i2pa rank" in err
+    code, _, err = i2pa("score", "-", given=b".\ncoffee.png\n", folder=album)
+    assert code == 0
+    assert ".: a folder, not a picture" in err
+
+
 def test_an_empty_list_is_one_line(album):
-    for command in ("rank", "score"):
+    for command in ("rank", "score", "compare"):
         code, out, err = i2pa(command, "-", folder=album)
         assert (code, out) == (1, "")
         assert "no pictures found" in err

@@ -269,6 +269,8 @@ def test_compare_takes_two_to_a_hundred(model, album):
         scorer.compare(album[0])
     with pytest.raises(UserInputError, match="rank them"):
         scorer.compare(*[album[0]] * 101)
+    without_names = scorer.compare(album[0].read_bytes(), album[1].read_bytes())
+    assert [item.path for item in without_names.items] == ["#0", "#1"]
 
 
 def test_the_default_scores_alike_whatever_its_batches(examples):

@@ -13,7 +13,7 @@ from i2pa.cli import delivery, output
 from i2pa.cli.app import app
 from i2pa.cli.results import form_of, report_failures, show, show_comparison
 from i2pa.errors import DataError, UserInputError
-from i2pa.images.find import found_in, pictures_in
+from i2pa.images.find import found_in
 from i2pa.images.lists import listed
 from i2pa.models.engine import AUTO
 from i2pa.models.registry import DEFAULT
@@ -125,11 +125,7 @@ def score(
 ) -> None:
     """Score pictures in the order given. Example: i2pa score a.jpg b.png --csv"""
     form = form_of(as_json, as_csv, out)
-    for folder in (path for path in pictures if path.is_dir()):
-        raise UserInputError("is a folder", where=str(folder), remedy=f"try: i2pa rank {folder}")
-    pictures = listed(pictures, column=column)
-    if not pictures:
-        raise DataError("no pictures found", remedy="the list or table given is empty")
+    pictures = _files(pictures, column)
     scorer = load_model(model, engine=engine, precision=precision)
     with _scoring(no_cache, verify) as cache, output.progress("scoring", "pictures") as progress:
         scores = scorer.score(pictures, progress=progress, cache=cache)
@@ -140,8 +136,10 @@ def score(
 @app.command()
 def compare(
     pictures: Annotated[
-        list[Path], typer.Argument(metavar="A B [C]...", help="Two pictures or more.")
+        list[Path],
+        typer.Argument(metavar="A B [C]...", help="Two pictures or more; globs and lists too."),
     ],
+    column: ColumnOption = None,
     model: ModelOption = DEFAULT,
     engine: EngineOption = AUTO,
     precision: PrecisionOption = "float32",
@@ -150,11 +148,21 @@ def compare(
     verify: Verify = False,
 ) -> None:
     """How likely each picture gets more likes. Example: i2pa compare a.jpg b.jpg"""
-    pictures_in(pictures)
+    pictures = _files(pictures, column)
     scorer = load_model(model, engine=engine, precision=precision)
     with _scoring(no_cache, verify) as cache:
         comparison = scorer.compare(*pictures, cache=cache)
     show_comparison(comparison, as_json)
+
+
+def _files(places: list[Path], column: str | None) -> list[Path]:
+    """Picture files in the order given, repeats kept. Raises UserInputError for a folder."""
+    for folder in (path for path in places if path.is_dir()):
+        raise UserInputError("is a folder", where=str(folder), remedy=f"try: i2pa rank {folder}")
+    files = listed(places, column=column)
+    if not files:
+        raise DataError("no pictures found", remedy="the list or table given is empty")
+    return files
 
 
 @contextmanager

@@ -125,9 +125,12 @@ class Pipeline:
             name for name in ("score", "embedding", "spread") if name in engine.outputs
         ]
 
-    def one(self, picture: Given) -> Measured:
-        """The numbers of one picture. Raises ImageError where it cannot be read."""
-        (result,) = self._work([(_entry(picture, 0), None)])
+    def one(self, picture: Given, place: int = 0) -> Measured:
+        """The numbers of one picture, which stands at `place` in the order given.
+
+        Raises ImageError where it cannot be read.
+        """
+        (result,) = self._work([(_entry(picture, place), None)])
         if isinstance(result, Failure):
             raise ImageError(result.reason, where=result.path, remedy=result.remedy)
         return result

@@ -160,7 +160,7 @@ class Scorer:
         """
         check_comparable(len(pictures))
         pipeline = self._pipeline(cache)
-        measured = [pipeline.one(picture) for picture in pictures]
+        measured = [pipeline.one(picture, place) for place, picture in enumerate(pictures)]
         return compare_measured(
             measured, self._chances, self._quantiles, self.model, self.metadata.reference.name
         )
