@@ -12,9 +12,10 @@ from PIL import Image
 from i2pa.cli import delivery
 from i2pa.cli.delivery import Delivery, check, deliver
 from i2pa.errors import DataError, UserInputError
+from i2pa.scoring.results import Ranking
 from i2pa.scoring.stars import SidecarName, StarsBy
 from i2pa.scoring.xmp import new_sidecar, rating_of
-from ranked_set import Set, ranked
+from ranked_set import ranked, ranking_of
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def album(tmp_path: Path) -> Path:
     return folder
 
 
-def ranking(album: Path) -> Set:
+def ranking(album: Path) -> Ranking:
     return ranked(*sorted(album.glob("*.jpg")))
 
 
@@ -34,7 +35,7 @@ def test_all_three_at_once(album: Path, tmp_path: Path, capsys: pytest.CaptureFi
     asked = Delivery(html=tmp_path / "new" / "g.html", copy_to=tmp_path / "best", xmp=True)
     check(asked, [album])
     everything = ranking(album)
-    deliver(everything, asked, places=[album], shown=Set(everything.items[:2]))
+    deliver(everything, asked, places=[album], shown=ranking_of(everything.items[:2]))
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
@@ -113,7 +114,7 @@ def test_names_cannot_drive_the_terminal(album: Path, capsys: pytest.CaptureFixt
 
 
 def test_nothing_ranked_delivers_nothing(tmp_path: Path) -> None:
-    deliver(Set(()), Delivery(html=tmp_path / "g.html", xmp=True), places=[tmp_path])
+    deliver(ranking_of(()), Delivery(html=tmp_path / "g.html", xmp=True), places=[tmp_path])
     assert list(tmp_path.iterdir()) == []
 
 

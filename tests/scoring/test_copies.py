@@ -9,7 +9,7 @@ import pytest
 from i2pa.errors import DataError, UserInputError
 from i2pa.scoring import copies
 from i2pa.scoring.copies import check_apart, copy_files, leftovers, plan_copies
-from ranked_set import Picture, ranked
+from ranked_set import picture, ranked
 
 
 @pytest.fixture
@@ -79,11 +79,11 @@ def test_nothing_is_written_over(album: list[Path], tmp_path: Path) -> None:
 
 def test_twins_share_the_number_and_names_never_clash() -> None:
     items = [
-        Picture("x/IMG.JPG", 1, twins=(Path("x/img.CR3"),)),
-        Picture("y/img.jpg", 1),
-        Picture("z/e\u0301.jpg", 3),
-        Picture("z/\u00e9.jpg", 3),
-        Picture("w/last", 1234),
+        picture("x/IMG.JPG", 1, twins=(Path("x/img.CR3"),)),
+        picture("y/img.jpg", 1),
+        picture("z/e\u0301.jpg", 3),
+        picture("z/\u00e9.jpg", 3),
+        picture("w/last", 1234),
     ]
     assert [copy.target.name for copy in plan_copies(items, Path("best"))] == [
         "0001_IMG.JPG",

@@ -15,9 +15,10 @@ from PIL import Image, ImageCms
 
 from i2pa.errors import ImageError, UserInputError
 from i2pa.scoring.gallery import line_of, side_for, small_picture, write_gallery
-from i2pa.scoring.ranked import readable, short_names
+from i2pa.scoring.names import readable, short_names
+from i2pa.scoring.results import Ranking
 from i2pa.scoring.xmp import new_sidecar
-from ranked_set import Picture, Set, ranked
+from ranked_set import picture, ranked, ranking_of
 
 HOSTILE = [
     "\"><script>alert('x')</script>&amp.png",
@@ -45,7 +46,7 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def write(pictures: Set, folder: Path) -> tuple[Page, str]:
+def write(pictures: Ranking, folder: Path) -> tuple[Page, str]:
     page = folder / "page.html"
     names = short_names([item.path for item in pictures.items], [folder])
     write_gallery(pictures, page, names=names, title="A <b>title</b>")
@@ -126,12 +127,12 @@ def test_small_pictures_are_upright_srgb_and_bare(tmp_path: Path) -> None:
 
 def test_groups_follow_their_best_and_ties_are_named(tmp_path: Path) -> None:
     paths = [str(plain(tmp_path / f"{n}.png")) for n in range(1, 7)]
-    items = [Picture(path, rank, 90 - rank) for rank, path in enumerate(paths, start=1)]
+    items = [picture(path, rank, 90 - rank) for rank, path in enumerate(paths, start=1)]
     change = dataclasses.replace
     items[1] = change(items[1], group=7, tied_with=(1, 4))
     items[4] = change(items[4], group=7, tied_with=(5, 5))
     items[5] = change(items[5], group=8, tied_with=(4, 4))
-    page, text = write(Set(tuple(items)), tmp_path)
+    page, text = write(ranking_of(tuple(items)), tmp_path)
     cards = page.all("li")
     assert [card["data-line"] for card in cards] == [f"{n}.png" for n in (1, 2, 5, 3, 4, 6)]
     assert [card["class"] for card in cards].count("card sibling") == 1

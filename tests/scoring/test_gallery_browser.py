@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from i2pa.scoring.gallery import write_gallery
-from ranked_set import Picture, Set
+from ranked_set import picture, ranking_of
 
 sync_api = pytest.importorskip("playwright.sync_api")
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -34,11 +34,11 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = folder / f"{rank}.png"
         if rank < 12:
             Image.new("RGB", (300 + 20 * rank, 300), (20 * rank, 90, 120)).save(path)
-        items.append(Picture(str(path), rank, 103 - 8.0 * rank, tied_with=(1, 5)))
+        items.append(picture(str(path), rank, 103 - 8.0 * rank, tied_with=(1, 5)))
     for rank in (2, 6, 9):
         items[rank - 1] = dataclasses.replace(items[rank - 1], group=1)
     names = {item.path: name for item, name in zip(items, NAMES, strict=True)}
-    write_gallery(Set(tuple(items)), folder / "page.html", names=names, title="Wedding")
+    write_gallery(ranking_of(tuple(items)), folder / "page.html", names=names, title="Wedding")
     return folder / "page.html"
 
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from i2pa.errors import ModelError, UserInputError
+from i2pa.images.find import Found
 from i2pa.models.score_cache import FileState, ScoreCache
 from i2pa.scoring import Failure, load_model, pipeline
 from i2pa.scoring.pipeline import Measured
@@ -179,16 +180,13 @@ def test_no_number_from_the_model_is_a_failure_of_that_picture(model, album):
 
 
 def test_twins_and_times_taken_travel_along(model, tmp_path):
-    class Found:
-        path = tmp_path / "a.jpg"
-        twins = (tmp_path / "a.dng",)
-
+    found = Found(tmp_path / "a.jpg", (tmp_path / "a.dng",))
     exif = Image.Exif()
     exif.get_ifd(0x8769).update({0x9003: "2024:05:01 12:30:00", 0x9291: "25"})
-    Image.new("RGB", (64, 64), "red").save(Found.path, exif=exif)
+    Image.new("RGB", (64, 64), "red").save(found.path, exif=exif)
     for _ in range(2):
         with ScoreCache() as cache:
-            (item,) = load_model(model).rank([Found()], cache=cache).items
+            (item,) = load_model(model).rank([found], cache=cache).items
         assert item.twins == (str(tmp_path / "a.dng"),)
         assert item.taken.isoformat() == "2024-05-01T12:30:00.250000"
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from i2pa.scoring.stars import LARGEST, Rated, SidecarName, StarsBy, rate, stars_of
 from i2pa.scoring.xmp import new_sidecar, rating_of
-from ranked_set import Picture, ranked
+from ranked_set import picture, ranked
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_fifths_of_the_set_and_levels_of_the_reference() -> None:
     ten = ranked(*map(Path, "abcdefghij")).items
     assert stars_of(ten) == [5, 5, 4, 4, 3, 3, 2, 2, 1, 1]
     percentiles = [99, 80, 50, 10, 1]
-    pictures = [Picture("x", rank, p) for rank, p in enumerate(percentiles, start=1)]
+    pictures = [picture("x", rank, p) for rank, p in enumerate(percentiles, start=1)]
     assert stars_of(pictures, StarsBy.LEVELS) == [5, 4, 3, 2, 1]
     assert [stars_of(ranked(*map(Path, "abcdefghij"[:n])).items) for n in (1, 2, 3)] == [
         [3],
@@ -41,7 +41,7 @@ def test_fifths_of_the_set_and_levels_of_the_reference() -> None:
 
 @given(st.lists(st.integers(1, 50), min_size=1))
 def test_stars_follow_ranks(ranks: list[int]) -> None:
-    pictures = [Picture(str(at), rank) for at, rank in enumerate(ranks)]
+    pictures = [picture(str(at), rank) for at, rank in enumerate(ranks)]
     stars = stars_of(pictures)
     assert all(1 <= star <= 5 for star in stars)
     pairs = sorted(zip(ranks, stars, strict=True))
@@ -122,7 +122,7 @@ def test_a_raw_and_its_jpeg_share_a_sidecar(tmp_path: Path) -> None:
     jpeg, raw = tmp_path / "IMG_1.JPG", tmp_path / "img_1.CR3"
     jpeg.write_bytes(b"")
     raw.write_bytes(b"")
-    item = Picture(str(jpeg), 1, twins=(raw,))
+    item = picture(str(jpeg), 1, twins=(raw,))
     assert list(outcomes(rate([item]).rated)) == ["img_1.xmp"]
     (tmp_path / "img_1.xmp").rename(tmp_path / "img_1.CR3.xmp")
     assert list(outcomes(rate([item]).rated)) == ["img_1.CR3.xmp"]

@@ -18,8 +18,8 @@ from i2pa.cli import output
 from i2pa.errors import DataError, UserInputError
 from i2pa.scoring.copies import check_apart, copy_files, leftovers, plan_copies
 from i2pa.scoring.gallery import write_gallery
-from i2pa.scoring.ranked import Ranked, RankedSet, readable, short_names
-from i2pa.scoring.results import Failure
+from i2pa.scoring.names import readable, short_names
+from i2pa.scoring.results import Failure, RankedPicture, Ranking
 from i2pa.scoring.stars import Rated, SidecarName, StarsBy, rate
 
 MOST_LINES = 20
@@ -97,11 +97,11 @@ def check(delivery: Delivery, places: Sequence[str | Path]) -> None:
 
 
 def deliver(
-    ranking: RankedSet,
+    ranking: Ranking,
     delivery: Delivery,
     *,
     places: Sequence[str | Path],
-    shown: RankedSet | None = None,
+    shown: Ranking | None = None,
 ) -> None:
     """Write what was asked for.
 
@@ -124,7 +124,7 @@ def deliver(
         raise DataError("not everything asked for could be delivered")
 
 
-def _write_page(shown: RankedSet, page: Path, places: Sequence[str | Path], dry_run: bool) -> bool:
+def _write_page(shown: Ranking, page: Path, places: Sequence[str | Path], dry_run: bool) -> bool:
     if dry_run:
         output.warn(f"would write {_name(page)}: {_many(len(shown.items), 'picture')}")
         return True
@@ -138,7 +138,7 @@ def _write_page(shown: RankedSet, page: Path, places: Sequence[str | Path], dry_
     return made.pictures > 0
 
 
-def _copy(items: Sequence[Ranked], folder: Path, dry_run: bool) -> bool:
+def _copy(items: Sequence[RankedPicture], folder: Path, dry_run: bool) -> bool:
     plan = plan_copies(items, folder)
     with output.progress("copying", "files") as progress:
         made = copy_files(plan, dry_run=dry_run, progress=progress)
@@ -158,7 +158,7 @@ def _copy(items: Sequence[Ranked], folder: Path, dry_run: bool) -> bool:
     return bool(made.copied or made.same)
 
 
-def _rate(items: Sequence[Ranked], delivery: Delivery) -> bool:
+def _rate(items: Sequence[RankedPicture], delivery: Delivery) -> bool:
     by = delivery.stars or StarsBy.RANK
     with output.progress("stars", "pictures") as progress:
         made = rate(

@@ -17,8 +17,7 @@ from typing import IO
 
 from i2pa.errors import DataError, ImageError, UserInputError
 from i2pa.files import whole_file
-from i2pa.scoring.ranked import Progress, Ranked
-from i2pa.scoring.results import Failure
+from i2pa.scoring.results import Failure, Progress, RankedPicture
 
 _CHUNK = 1 << 20
 _NUMBERED = re.compile(r"\d{3,}_")
@@ -63,7 +62,7 @@ def check_apart(folder: Path, places: Iterable[str | Path]) -> None:
             )
 
 
-def plan_copies(items: Sequence[Ranked], folder: Path) -> list[Copy]:
+def plan_copies(items: Sequence[RankedPicture], folder: Path) -> list[Copy]:
     """Which file goes where: `001_name.jpg` by rank, twins under the same number.
 
     Two pictures of one rank and name are told apart by `_2`, `_3` and so on.
@@ -72,7 +71,7 @@ def plan_copies(items: Sequence[Ranked], folder: Path) -> list[Copy]:
     taken: set[str] = set()
     plan: list[Copy] = []
     for item in items:
-        files = [Path(item.path), *map(Path, item.twins)]
+        files = item.files
         prefix = f"{item.rank:0{width}}_"
         number = 1
         while True:

@@ -27,8 +27,8 @@ from i2pa.errors import ImageError
 from i2pa.files import whole_file
 from i2pa.images.open import decode, read_bytes, read_header
 from i2pa.metrics.reference import LEVELS
-from i2pa.scoring.ranked import Progress, Ranked, RankedSet, readable
-from i2pa.scoring.results import Failure
+from i2pa.scoring.names import readable
+from i2pa.scoring.results import Failure, Progress, RankedPicture, Ranking
 
 SIDES = ((60, 1024), (250, 640))
 """Up to how many pictures a page shows them how large (long side, pixels)."""
@@ -52,7 +52,7 @@ class Gallery:
 class _Entry:
     """A picture on the page: what it is alike with, and how many more are."""
 
-    item: Ranked
+    item: RankedPicture
     name: str
     best_rank: int | None = None
     alike: int = 0
@@ -60,7 +60,7 @@ class _Entry:
 
 
 def write_gallery(
-    ranking: RankedSet,
+    ranking: Ranking,
     path: str | os.PathLike[str],
     *,
     names: Mapping[str, str],
@@ -168,14 +168,14 @@ def _small_pictures(paths: Sequence[str], side: int) -> Iterator[_Shot | Failure
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _entries(items: Sequence[Ranked], names: Mapping[str, str]) -> list[_Entry]:
+def _entries(items: Sequence[RankedPicture], names: Mapping[str, str]) -> list[_Entry]:
     """In rank order, except that pictures of a group follow the best of it."""
-    groups: dict[int | str, list[Ranked]] = {}
+    groups: dict[int, list[RankedPicture]] = {}
     for item in items:
         if item.group is not None:
             groups.setdefault(item.group, []).append(item)
     entries: list[_Entry] = []
-    opened: set[int | str] = set()
+    opened: set[int] = set()
     for item in items:
         if item.group is None or len(groups[item.group]) == 1:
             entries.append(_Entry(item, names[item.path]))
@@ -230,7 +230,7 @@ def _write_card(out: TextIO, entry: _Entry, shot: _Shot | Failure) -> None:
     out.write("</div></li>\n")
 
 
-def _tie(item: Ranked) -> str:
+def _tie(item: RankedPicture) -> str:
     if item.tied_with is None:
         return ""
     first, last = item.tied_with
@@ -239,7 +239,7 @@ def _tie(item: Ranked) -> str:
     return f'too close to call with <span class="whole">ranks {first}–{last}</span>'
 
 
-def _head(title: str, ranking: RankedSet, entries: Sequence[_Entry]) -> str:
+def _head(title: str, ranking: Ranking, entries: Sequence[_Entry]) -> str:
     style, script = _part("gallery.css"), _part("gallery.js")
     names = "\n".join(f"{entry.item.rank} {line_of(entry.name)}" for entry in entries)
     # Favourites are remembered for this page, not for every page of the same file name.
@@ -265,7 +265,7 @@ def _head(title: str, ranking: RankedSet, entries: Sequence[_Entry]) -> str:
     )
 
 
-def _foot(ranking: RankedSet) -> str:
+def _foot(ranking: Ranking) -> str:
     return _FOOT.format(
         model=escape(readable(ranking.model.tag)), reference=escape(readable(ranking.reference))
     )
@@ -319,7 +319,7 @@ _FOOT = """</ol>
 <p>A percentile says how many of a hundred reference pictures score lower: 75 means that three of
 four do. Reference: {reference}. “Too close to call” means that the order of these pictures is as
 good as a guess. A computer made this ranking from the pictures alone; yours may differ.</p>
-<p>Ranked by i2pa with the model {model}.</p>
+<p>RankedPicture by i2pa with the model {model}.</p>
 </footer>
 <dialog id="zoom" aria-label="Enlarged picture">
 <figure><img id="large" alt=""><figcaption id="caption"></figcaption></figure>

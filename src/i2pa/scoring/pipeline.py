@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from i2pa.errors import ImageError
 from i2pa.images.decoder import Decoded, Decoder
+from i2pa.images.find import Found
 from i2pa.images.open import read_bytes
 from i2pa.images.transforms import Picture
 from i2pa.models.engine import Engine
@@ -36,22 +37,7 @@ LOOK_AHEAD = 32
 LARGE_FILE = 16_000_000
 
 
-@runtime_checkable
-class FoundPicture(Protocol):
-    """A picture file with others that it stands for, such as the RAW beside a JPEG."""
-
-    @property
-    def path(self) -> Path:
-        """The file to look at."""
-        ...
-
-    @property
-    def twins(self) -> tuple[Path, ...]:
-        """The files it stands for."""
-        ...
-
-
-Given: TypeAlias = Picture | FoundPicture
+Given: TypeAlias = Picture | Found
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,7 +241,7 @@ def _entry(picture: Given, place: int) -> _Entry:
     """Results call a picture by its path, or by its place in the order given."""
     if isinstance(picture, str | Path):
         return _Entry(str(picture), (), picture)
-    if isinstance(picture, FoundPicture):
+    if isinstance(picture, Found):
         return _Entry(str(picture.path), tuple(map(str, picture.twins)), picture.path)
     filename = getattr(picture, "filename", "")
     return _Entry(str(filename) if filename else f"#{place}", (), picture)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
 from i2pa.errors import UserInputError
+
+Progress = Callable[[int, int], None]
+"""Called with (done, of how many)."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,11 @@ class RankedPicture(ScoredPicture):
     tied_with: tuple[int, int] | None = None
     taken: datetime | None = None
     twins: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> list[Path]:
+        """All files of the picture, the one that was looked at first."""
+        return [Path(self.path), *map(Path, self.twins)]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from PIL import Image
 
 from i2pa.errors import ModelError, UserInputError
 from i2pa.images.decoder import Decoder
+from i2pa.images.find import Found
 from i2pa.images.transforms import transform_named
 from i2pa.metrics.reference import level, percentile
 from i2pa.models.engine import AUTO, Engine, load_engine, usable_cores
@@ -21,13 +22,19 @@ from i2pa.models.score_cache import ScoreCache, Variant
 from i2pa.scoring.best import best_places
 from i2pa.scoring.chances import Chances
 from i2pa.scoring.compare import check_comparable, compare_measured
-from i2pa.scoring.pipeline import FoundPicture, Given, Measured, Pipeline
+from i2pa.scoring.pipeline import Given, Measured, Pipeline
 from i2pa.scoring.ranking import rank_measured
-from i2pa.scoring.results import Comparison, Failure, ModelUsed, Ranking, ScoredPicture, Scores
+from i2pa.scoring.results import (
+    Comparison,
+    Failure,
+    ModelUsed,
+    Progress,
+    Ranking,
+    ScoredPicture,
+    Scores,
+)
 
-Progress = Callable[[int, int], None]
-
-ONE_PICTURE = (str, Path, bytes, Image.Image, np.ndarray, FoundPicture)
+ONE_PICTURE = (str, Path, bytes, Image.Image, np.ndarray, Found)
 
 
 def load_model(

@@ -17,8 +17,7 @@ from PIL import Image
 from i2pa.errors import DataError, I2paError
 from i2pa.files import whole_file
 from i2pa.metrics.reference import LEVELS
-from i2pa.scoring.ranked import Progress, Ranked
-from i2pa.scoring.results import Failure
+from i2pa.scoring.results import Failure, Progress, RankedPicture
 from i2pa.scoring.xmp import REJECTED, new_sidecar, rating_of, with_rating
 
 LARGEST = 64_000_000
@@ -67,7 +66,7 @@ class Ratings:
     failures: tuple[Failure, ...]
 
 
-def stars_of(items: Sequence[Ranked], by: StarsBy = StarsBy.RANK) -> list[int]:
+def stars_of(items: Sequence[RankedPicture], by: StarsBy = StarsBy.RANK) -> list[int]:
     """1 to 5 stars for each picture.
 
     By rank, the best fifth of `items` gets five; pictures of one rank share the middle of their
@@ -83,7 +82,7 @@ def stars_of(items: Sequence[Ranked], by: StarsBy = StarsBy.RANK) -> list[int]:
 
 
 def rate(
-    items: Sequence[Ranked],
+    items: Sequence[RankedPicture],
     *,
     by: StarsBy = StarsBy.RANK,
     name: SidecarName = SidecarName.LIGHTROOM,
@@ -102,7 +101,7 @@ def rate(
     failures: list[Failure] = []
     done: set[Path] = set()
     for number, (item, stars) in enumerate(zip(items, stars_of(items, by), strict=True), start=1):
-        files = [Path(item.path), *map(Path, item.twins)]
+        files = item.files
         for sidecar, exists in _sidecars(files, folders, done, name):
             try:
                 rated.append(_rate_one(sidecar, files, stars, exists, overwrite, dry_run))

@@ -1,60 +1,15 @@
-"""What a delivery needs to know of a ranking, and what its pictures are called outside.
-
-Nothing is read or written here: the page, the copies and the stars have modules of their own.
-"""
+"""What pictures are called where people read it: short, and harmless to a terminal or a page."""
 
 from __future__ import annotations
 
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
-
-from i2pa.scoring.results import ModelUsed
 
 # Persian words and emoji are made with these.
 _JOINERS = "\u200c\u200d"
-
-Progress = Callable[[int, int], None]
-
-
-class Ranked(Protocol):
-    """One ranked picture.
-
-    `rank` 1 is the best. Pictures of one `group` are a burst or near-duplicates (None: alone).
-    `tied_with` is the first and last rank that is too close to call with this one, or None.
-    `twins` are files of the same shot, such as the RAW beside a JPEG.
-    """
-
-    @property
-    def path(self) -> str: ...  # noqa: D102
-    @property
-    def score(self) -> float: ...  # noqa: D102
-    @property
-    def percentile(self) -> float: ...  # noqa: D102
-    @property
-    def level(self) -> str: ...  # noqa: D102
-    @property
-    def rank(self) -> int: ...  # noqa: D102
-    @property
-    def group(self) -> int | str | None: ...  # noqa: D102
-    @property
-    def tied_with(self) -> Sequence[int] | None: ...  # noqa: D102
-    @property
-    def twins(self) -> Sequence[str | Path]: ...  # noqa: D102
-
-
-class RankedSet(Protocol):
-    """Ranked pictures, best first, with the model and the reference set behind them."""
-
-    @property
-    def model(self) -> ModelUsed: ...  # noqa: D102
-    @property
-    def reference(self) -> str: ...  # noqa: D102
-    @property
-    def items(self) -> Sequence[Ranked]: ...  # noqa: D102
 
 
 def short_names(paths: Iterable[str], places: Iterable[str | Path]) -> dict[str, str]:
