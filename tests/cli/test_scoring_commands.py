@@ -168,6 +168,17 @@ def test_names_of_any_bytes_and_markup_are_printed_harmlessly(examples, tmp_path
     assert b"[bold]red.png" in run.stdout
     assert b"\x1b[31m" not in run.stdout
     assert "été 日本.png".encode() in run.stdout
+    (tmp_path / "\x1b[31mbroken.png").write_text("no picture")
+    (tmp_path / "\x1b[31mfolder").mkdir()
+    escape = tmp_path / os.fsdecode(names[2])
+    for arguments in (
+        ("rank", tmp_path),
+        ("compare", escape, tmp_path / os.fsdecode(names[0])),
+        ("score", tmp_path / "\x1b[31mfolder"),
+    ):
+        said = subprocess.run([sys.executable, "-m", "i2pa", *arguments], capture_output=True)
+        assert b"[31m" in said.stdout + said.stderr
+        assert b"\x1b[31m" not in said.stdout + said.stderr
     as_json = [sys.executable, "-m", "i2pa", "rank", tmp_path, "--json"]
     items = json.loads(subprocess.run(as_json, capture_output=True, check=True).stdout)["items"]
     assert {os.fsencode(item["path"]).rsplit(b"/", 1)[1] for item in items} == set(names)

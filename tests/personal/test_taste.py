@@ -88,7 +88,7 @@ def test_broken_pictures_are_listed_and_too_many_stop(album, tmp_path):
     (reject / "cut.png").write_bytes(next(album.reject.iterdir()).read_bytes()[:60])
     (reject / "empty.jpg").touch()
     taste = personalize(album.keep, reject, model=album.model)
-    assert sorted(dropped.path for dropped in taste.dropped) == [
+    assert sorted(failure.path for failure in taste.failures) == [
         str(reject / "cut.png"),
         str(reject / "empty.jpg"),
     ]
@@ -96,7 +96,7 @@ def test_broken_pictures_are_listed_and_too_many_stop(album, tmp_path):
         (reject / f"text{number}.jpg").write_text("no picture")
     with pytest.raises(DataError, match="5 of 65 pictures cannot be read, over 5%"):
         personalize(album.keep, reject, model=album.model)
-    assert personalize(album.keep, reject, model=album.model, allow_unreadable=True).dropped
+    assert personalize(album.keep, reject, model=album.model, allow_unreadable=True).failures
 
 
 def test_sides_that_share_everything_leave_nothing_rejected(album):

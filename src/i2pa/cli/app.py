@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 import i2pa
+from i2pa.cli.output import warn
 from i2pa.errors import I2paError
 
 EXIT_CTRL_C = 130
@@ -41,7 +42,7 @@ class _Commands(TyperGroup):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except I2paError as error:
-            print(f"i2pa: {error}", file=sys.stderr)
+            warn(str(error))
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
             raise _stopped(str(error)) from error
@@ -53,14 +54,14 @@ class _Commands(TyperGroup):
             if error.filename is None:
                 _silence_stdout()
             name = f"{error.filename}: " if error.filename else ""
-            print(f"i2pa: {name}{error.strerror or error}", file=sys.stderr)
+            warn(f"{name}{error.strerror or error}")
             raise typer.Exit(1) from error
         return result
 
 
 def _stopped(how: str = "") -> typer.Exit:
     """`how` is what a command that was stopped has to say of it."""
-    print(f"i2pa: {how or 'stopped'}", file=sys.stderr)
+    warn(how or "stopped")
     return typer.Exit(EXIT_CTRL_C)
 
 

@@ -7,7 +7,7 @@ Options, checks and messages; the work is in `scoring`. Everything said here goe
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -18,8 +18,8 @@ from i2pa.cli import output
 from i2pa.errors import DataError, UserInputError
 from i2pa.scoring.copies import check_apart, copy_files, leftovers, plan_copies
 from i2pa.scoring.gallery import write_gallery
-from i2pa.scoring.names import readable, short_names
-from i2pa.scoring.results import Failure, RankedPicture, Ranking
+from i2pa.scoring.names import short_names
+from i2pa.scoring.results import RankedPicture, Ranking
 from i2pa.scoring.stars import Rated, SidecarName, StarsBy, rate
 
 MOST_LINES = 20
@@ -126,15 +126,13 @@ def deliver(
 
 def _write_page(shown: Ranking, page: Path, places: Sequence[str | Path], dry_run: bool) -> bool:
     if dry_run:
-        output.warn(f"would write {_name(page)}: {_many(len(shown.items), 'picture')}")
+        output.warn(f"would write {page}: {_many(len(shown.items), 'picture')}")
         return True
     names = short_names([item.path for item in shown.items], places)
     with output.progress("page", "pictures") as progress:
         made = write_gallery(shown, page, names=names, title=_title(places), progress=progress)
-    _report(made.failures)
-    output.warn(
-        f"wrote {_name(page)}: {_many(made.pictures, 'picture')}, {made.bytes / 1e6:,.1f} MB"
-    )
+    output.warn_of(made.failures, MOST_LINES)
+    output.warn(f"wrote {page}: {_many(made.pictures, 'picture')}, {made.bytes / 1e6:,.1f} MB")
     return made.pictures > 0
 
 
@@ -144,17 +142,15 @@ def _copy(items: Sequence[RankedPicture], folder: Path, dry_run: bool) -> bool:
         made = copy_files(plan, dry_run=dry_run, progress=progress)
     if dry_run:
         for copy in made.copied:
-            output.warn(f"would copy {_name(copy.source)} to {_name(copy.target)}")
-    _report(made.failures)
+            output.warn(f"would copy {copy.source} to {copy.target}")
+    output.warn_of(made.failures, MOST_LINES)
     there = f"; {len(made.same):,} were there already" if made.same else ""
     output.warn(
         f"{'would copy' if dry_run else 'copied'} {_many(len(made.copied), 'file')} to "
-        f"{_name(folder)}{there}"
+        f"{folder}{there}"
     )
     if others := leftovers(plan, folder):
-        output.warn(
-            f"{_name(folder)} holds {_many(others, 'numbered file')} of another run as well"
-        )
+        output.warn(f"{folder} holds {_many(others, 'numbered file')} of another run as well")
     return bool(made.copied or made.same)
 
 
@@ -172,7 +168,7 @@ def _rate(items: Sequence[RankedPicture], delivery: Delivery) -> bool:
     if delivery.dry_run:
         for one in made.rated:
             output.warn(_would(one))
-    _report(made.failures)
+    output.warn_of(made.failures, MOST_LINES)
     counts = {what: sum(one.outcome == what for one in made.rated) for what in _DONE}
     told = [f"{n:,} {_DONE[what]}" for what, n in counts.items() if n] or ["nothing to do"]
     output.warn(f"sidecars{' (dry run)' if delivery.dry_run else ''}: {', '.join(told)}")
@@ -192,7 +188,7 @@ _DONE = {
 def _would(one: Rated) -> str:
     was = "" if one.was is None else f" (now {one.was:g})"
     verb = {"created": "would create", "changed": "would change"}.get(one.outcome, "would leave")
-    return f"{verb} {_name(one.path)}: {_many(one.stars, 'star')}{was}"
+    return f"{verb} {one.path}: {_many(one.stars, 'star')}{was}"
 
 
 def _check_writable(folder: Path) -> None:
@@ -211,19 +207,6 @@ def _title(places: Sequence[str | Path]) -> str:
     if len(places) == 1 and Path(places[0]).is_dir():
         return Path(places[0]).resolve().name or "Pictures"
     return "Pictures"
-
-
-def _report(failures: Iterable[Failure]) -> None:
-    failures = list(failures)
-    for failure in failures[:MOST_LINES]:
-        remedy = f"; {failure.remedy}" if failure.remedy else ""
-        output.warn(f"{_name(failure.path)}: {failure.reason}{remedy}")
-    if len(failures) > MOST_LINES:
-        output.warn(f"and {len(failures) - MOST_LINES:,} more")
-
-
-def _name(path: str | Path) -> str:
-    return readable(str(path))
 
 
 def _many(number: int, what: str) -> str:

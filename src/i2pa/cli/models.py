@@ -129,9 +129,8 @@ def check(
     checked = load_engine(file.data, engine=engine, precision=precision, threads=1, where=where)
     reference = load_engine(file.data, engine="onnxruntime", threads=1, where=where)
     with output.progress("scoring", "pictures") as progress:
-        result, unreadable = check_engine(file, checked, reference, pictures, progress=progress)
-    for picture in unreadable:
-        output.warn(f"{picture.path}: {picture.reason}")
+        result, failures = check_engine(file, checked, reference, pictures, progress=progress)
+    output.warn_of(failures)
     try:
         kept = f"kept in {keep_check(file, result)}"
     except UserInputError as error:
@@ -142,7 +141,7 @@ def check(
             "models.check",
             **dataclasses.asdict(result),
             keeps_order=result.keeps_order,
-            failures=[dataclasses.asdict(picture) for picture in unreadable],
+            failures=[dataclasses.asdict(picture) for picture in failures],
         )
         return
     print(_check_line(result))
@@ -196,7 +195,7 @@ def _check_line(check: EngineCheck) -> str:
 
 
 def _print_facts(title: str, facts: dict[str, str], checks: tuple[EngineCheck, ...]) -> None:
-    print(title)
+    print(output.printable(title))
     rows = [*facts.items(), *(("check", f"{_check_line(c)} ({c.processor})") for c in checks)]
     for name, value in rows:
         if value:

@@ -24,6 +24,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from i2pa.images.failure import Failure
+from i2pa.scoring.names import readable
+
 PLAIN_PROGRESS_SECONDS = 10.0
 
 
@@ -40,13 +43,22 @@ def stdout() -> Console:
 
 
 def warn(message: str) -> None:
-    """One line on stderr."""
-    print(f"i2pa: {message}", file=sys.stderr)
+    """One line on stderr, in which no name can drive the terminal."""
+    print(f"i2pa: {readable(message)}", file=sys.stderr)
+
+
+def warn_of(failures: Sequence[Failure], most: int | None = None) -> None:
+    """A line for each of the first `most` failures (None: all), and how many more there are."""
+    for failure in failures[:most]:
+        remedy = f"; {failure.remedy}" if failure.remedy else ""
+        warn(f"{failure.path}: {failure.reason}{remedy}")
+    if most is not None and len(failures) > most:
+        warn(f"and {len(failures) - most:,} more")
 
 
 def printable(name: str) -> Text:
     """A file name as inert text: no markup, no control characters that drive a terminal."""
-    return Text("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name))
+    return Text(readable(name))
 
 
 def print_table(

@@ -149,8 +149,7 @@ def personalize(
             fit_progress=fit_progress,
         )
     written = write_taste(taste, out) if taste.verdict == "adds" or anyway else None
-    for picture in taste.dropped:
-        output.warn(f"{picture.path}: {picture.reason}")
+    output.warn_of(taste.failures)
     for note in taste.notes:
         output.warn(note)
     if as_json:

@@ -13,7 +13,8 @@ from pathlib import Path
 from i2pa.cli import output
 from i2pa.errors import DataError, MissingExtraError, UserInputError, needs_extra
 from i2pa.files import whole_file
-from i2pa.scoring import Comparison, Failure, RankedPicture, Ranking, ScoredPicture, Scores
+from i2pa.scoring import Comparison, RankedPicture, Ranking, ScoredPicture, Scores
+from i2pa.scoring.names import readable
 
 FILES = ("json", "csv", "parquet")
 
@@ -75,8 +76,7 @@ def show(result: Scores | Ranking, form: str, out: Path | None) -> None:
 
 def report_failures(result: Scores | Ranking, given: int) -> None:
     """List what could not be scored. Raises DataError where nothing could."""
-    for failure in result.failures:
-        output.warn(_failure_line(failure))
+    output.warn_of(result.failures)
     if not result.failures:
         return
     if len(result.failures) == given:
@@ -93,8 +93,8 @@ def show_comparison(result: Comparison, as_json: bool) -> None:
     if len(result.items) == 2:
         _print_scores(title, result.items)
         print(
-            f"\nP({result.first.path} beats {result.second.path}) = {result.probability:.2f}: "
-            f"{_verdict(result)}"
+            f"\nP({readable(result.first.path)} beats {readable(result.second.path)}) = "
+            f"{result.probability:.2f}: {readable(_verdict(result))}"
         )
         return
     _print_ranking(title, sorted(result.items, key=lambda item: item.rank))
@@ -240,8 +240,3 @@ def _write_parquet(result: Scores | Ranking, path: Path) -> None:
 def _as_text(name: str) -> str:
     r"""Parquet holds UTF-8: stray bytes in a file name are written as `\udcff`."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _failure_line(failure: Failure) -> str:
-    remedy = f"; {failure.remedy}" if failure.remedy else ""
-    return f"{failure.path}: {failure.reason}{remedy}"

@@ -20,6 +20,7 @@ import numpy as np
 from i2pa.errors import DataError, ImageError, ModelError
 from i2pa.files import whole_file
 from i2pa.images.decoder import Decoder
+from i2pa.images.failure import Failure
 from i2pa.images.transforms import Picture, transform_named
 from i2pa.metrics.agreement import agreement
 from i2pa.metrics.calibration import TIE_BAND
@@ -66,14 +67,6 @@ class EngineCheck:
         return self.flip_rate <= AT_MOST
 
 
-@dataclass(frozen=True)
-class Unreadable:
-    """A picture that was left out, and why."""
-
-    path: str
-    reason: str
-
-
 def check_engine(
     file: ModelFile,
     engine: Engine,
@@ -81,7 +74,7 @@ def check_engine(
     pictures: Sequence[Picture],
     *,
     progress: Progress | None = None,
-) -> tuple[EngineCheck, tuple[Unreadable, ...]]:
+) -> tuple[EngineCheck, tuple[Failure, ...]]:
     """Score `pictures` with both engines and compare the orders.
 
     Broken pictures are left out and told of. Raises DataError where fewer than two are left, and
@@ -94,7 +87,7 @@ def check_engine(
     ours: list[float] = []
     theirs: list[float] = []
     seconds = [0.0, 0.0]
-    unreadable: list[Unreadable] = []
+    failures: list[Failure] = []
 
     def measure(block: list[Pixels]) -> None:
         pixels = np.stack(block)
@@ -109,7 +102,7 @@ def check_engine(
             try:
                 block.append(decoder.decode(picture).pixels)
             except ImageError as error:
-                unreadable.append(Unreadable(str(picture), error.what))
+                failures.append(Failure.of(picture, error))
             if len(block) == _BLOCK or (done == len(pictures) and block):
                 measure(block)
                 block = []
@@ -137,7 +130,7 @@ def check_engine(
         library=_library(engine.name),
         date=datetime.now(UTC).date().isoformat(),
     )
-    return check, tuple(unreadable)
+    return check, tuple(failures)
 
 
 def keep_check(file: ModelFile, check: EngineCheck) -> Path:

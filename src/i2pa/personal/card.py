@@ -60,8 +60,8 @@ def _data(taste: PersonalTaste) -> Iterator[str]:
     yield f"- Base model: {taste.base.tag}, SHA-256 {taste.base.sha256}"
     yield from (f"- SHA-256 of {name}: {digest}" for name, digest in taste.inputs.items())
     yield from (f"- {note}" for note in taste.notes)
-    if taste.dropped:
-        yield f"- {len(taste.dropped):,} pictures could not be read"
+    if taste.failures:
+        yield f"- {len(taste.failures):,} pictures could not be read"
 
 
 def _how(taste: PersonalTaste) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from i2pa.errors import DataError, ModelError
+from i2pa.images.failure import Failure
 from i2pa.images.transforms import transform_named
 from i2pa.models.head import LinearHead, read_head
 from i2pa.models.metadata import ModelMetadata
@@ -18,7 +19,7 @@ from i2pa.models.onnx_engine import OnnxEngine
 from i2pa.models.registry import find_model
 from i2pa.personal.choices import Candidate, Choices, Floats, Within, keeps_and_rejects
 from i2pa.personal.keeps import kept_and_rejected
-from i2pa.personal.pictures import Dropped, Progress, Read, check_readable, embed, read_pictures
+from i2pa.personal.pictures import Progress, Read, check_readable, embed, read_pictures
 
 if TYPE_CHECKING:
     from i2pa.personal.likes import OwnPosts
@@ -57,7 +58,7 @@ class Learning:
     pairing: str
     inputs: dict[str, str]
     notes: tuple[str, ...]
-    dropped: tuple[Dropped, ...]
+    failures: tuple[Failure, ...]
 
 
 def load_base(model: str | Path) -> Loaded:
@@ -74,7 +75,7 @@ def load_base(model: str | Path) -> Loaded:
 
 def _embedded(
     loaded: Loaded, pictures: Sequence[Read], progress: Progress | None
-) -> tuple[dict[str, Floats], list[Dropped]]:
+) -> tuple[dict[str, Floats], list[Failure]]:
     transform = transform_named(loaded.base.transform)
     width = len(loaded.head.weights)
     return embed(pictures, loaded.engine, loaded.base.sha256, width, transform, progress)
@@ -92,10 +93,10 @@ def from_keeps(
 ) -> Learning:
     """Kept and rejected pictures, each content once. See `taste.personalize`."""
     given = {picture.path: picture for picture in kept_and_rejected(keeps, rejects, images)}
-    read, dropped = read_pictures(given)
+    read, failures = read_pictures(given)
     vectors, undecodable = _embedded(loaded, read, progress)
-    dropped += undecodable
-    check_readable(len(given), dropped, allow=allow_unreadable)
+    failures += undecodable
+    check_readable(len(given), failures, allow=allow_unreadable)
     of_digest: dict[str, Read] = {}
     for picture in sorted(read, key=lambda picture: given[picture.path].kept, reverse=True):
         of_digest.setdefault(picture.sha256, picture)
@@ -138,7 +139,7 @@ def from_keeps(
         pairing=pairing,
         inputs=hashes,
         notes=notes,
-        dropped=tuple(dropped),
+        failures=tuple(failures),
     )
 
 
@@ -154,10 +155,10 @@ def from_likes(
     from i2pa.personal.likes import choices_of_likes
 
     paths = {image: images / image for image in own.time}
-    read, dropped = read_pictures(paths.values())
+    read, failures = read_pictures(paths.values())
     vectors, undecodable = _embedded(loaded, read, progress)
-    dropped += undecodable
-    check_readable(len(paths), dropped, allow=allow_unreadable)
+    failures += undecodable
+    check_readable(len(paths), failures, allow=allow_unreadable)
     digest = {picture.path: picture.sha256 for picture in read if picture.sha256 in vectors}
     images_used = [image for image, path in paths.items() if path in digest]
     embeddings = np.stack([vectors[digest[paths[image]]] for image in images_used])
@@ -177,7 +178,7 @@ def from_likes(
             "pictures": _hash(digest.values()),
         },
         notes=own.notes,
-        dropped=tuple(dropped),
+        failures=tuple(failures),
     )
 
 

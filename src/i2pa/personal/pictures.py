@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from i2pa.errors import DataError, ImageError
 from i2pa.images.decoder import Decoder
+from i2pa.images.failure import Failure
 from i2pa.images.open import read_bytes, time_taken
 from i2pa.images.transforms import Pixels, Transform
 from i2pa.models.cache import VectorStore, cache_folder
@@ -36,14 +37,6 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Dropped:
-    """A picture that was given and is not used, and why."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class Read:
     """A readable picture file, its content's SHA-256, and when it was taken, if it says."""
 
@@ -52,24 +45,24 @@ class Read:
     taken: datetime | None
 
 
-def read_pictures(paths: Iterable[Path]) -> tuple[list[Read], list[Dropped]]:
+def read_pictures(paths: Iterable[Path]) -> tuple[list[Read], list[Failure]]:
     """Digest and time of each file, in order, and those that cannot be read."""
     read: list[Read] = []
-    dropped: list[Dropped] = []
+    failures: list[Failure] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for result in pool.map(_read, paths):
             if isinstance(result, Read):
                 read.append(result)
             else:
-                dropped.append(result)
-    return read, dropped
+                failures.append(result)
+    return read, failures
 
 
-def _read(path: Path) -> Read | Dropped:
+def _read(path: Path) -> Read | Failure:
     try:
         data = read_bytes(path)
     except ImageError as error:
-        return Dropped(str(path), error.what)
+        return Failure.of(path, error)
     return Read(path, hashlib.sha256(data).hexdigest(), time_taken(data))
 
 
@@ -80,7 +73,7 @@ def embed(
     width: int,
     transform: Transform,
     progress: Progress | None = None,
-) -> tuple[dict[str, Floats], list[Dropped]]:
+) -> tuple[dict[str, Floats], list[Failure]]:
     """Embedding [width] of each picture by its SHA-256, and the pictures that cannot be decoded.
 
     `sha256` is the model file's. What the cache holds is not computed again; `progress` is told
@@ -91,7 +84,7 @@ def embed(
     by_digest = {picture.sha256: picture for picture in pictures}
     known = store.rows(list(by_digest))
     missing = [picture for digest, picture in by_digest.items() if digest not in known]
-    broken: dict[str, str] = {}
+    broken: dict[str, Failure] = {}
     done = 0
     with Decoder(transform) as decoder:
         for batch in _parts(missing, _BATCH):
@@ -100,8 +93,8 @@ def embed(
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 work = pool.map(lambda few: _run(few, engine, decoder), _parts(batch, _AT_ONCE))
                 for picture, result in (pair for few in work for pair in few):
-                    if isinstance(result, Dropped):
-                        broken[picture.sha256] = result.reason
+                    if isinstance(result, Failure):
+                        broken[picture.sha256] = result
                     else:
                         digests.append(picture.sha256)
                         vectors.append(result)
@@ -112,39 +105,44 @@ def embed(
                 progress(done, len(missing))
     rows = store.rows(list(by_digest))
     found = store.read(list(rows.values())).astype(np.float64)
-    dropped = [Dropped(str(p.path), broken[p.sha256]) for p in pictures if p.sha256 in broken]
-    return dict(zip(rows, found, strict=True)), dropped
+    failures = [
+        replace(broken[picture.sha256], path=str(picture.path))
+        for picture in pictures
+        if picture.sha256 in broken
+    ]
+    return dict(zip(rows, found, strict=True)), failures
 
 
-def check_readable(given: int, dropped: Sequence[Dropped], *, allow: bool) -> None:
+def check_readable(given: int, failures: Sequence[Failure], *, allow: bool) -> None:
     """Raise DataError where none of `given` pictures can be read, or over 5 % cannot."""
-    if len(dropped) == given:
+    if len(failures) == given:
         raise DataError(
-            f"none of {given:,} pictures can be read; first: {dropped[0].reason}",
-            where=dropped[0].path,
+            f"none of {given:,} pictures can be read; first: {failures[0].reason}",
+            where=failures[0].path,
+            remedy=failures[0].remedy,
         )
-    if len(dropped) > MOST_UNREADABLE * given and not allow:
+    if len(failures) > MOST_UNREADABLE * given and not allow:
         raise DataError(
-            f"{len(dropped):,} of {given:,} pictures cannot be read, over "
-            f"{MOST_UNREADABLE:.0%}; first: {dropped[0].reason}",
-            where=dropped[0].path,
+            f"{len(failures):,} of {given:,} pictures cannot be read, over "
+            f"{MOST_UNREADABLE:.0%}; first: {failures[0].reason}",
+            where=failures[0].path,
             remedy="mend the pictures, or --allow-unreadable",
         )
 
 
 def _run(
     pictures: Sequence[Read], engine: Engine, decoder: Decoder
-) -> list[tuple[Read, npt.NDArray[np.floating] | Dropped]]:
-    decoded: list[Pixels | Dropped] = []
+) -> list[tuple[Read, npt.NDArray[np.floating] | Failure]]:
+    decoded: list[Pixels | Failure] = []
     for picture in pictures:
         try:
             decoded.append(decoder.decode(picture.path).pixels)
         except ImageError as error:
-            decoded.append(Dropped(str(picture.path), error.what))
-    pixels = [result for result in decoded if not isinstance(result, Dropped)]
+            decoded.append(Failure.of(picture.path, error))
+    pixels = [result for result in decoded if not isinstance(result, Failure)]
     vectors = iter(engine.run(np.stack(pixels), ("embedding",))["embedding"] if pixels else ())
     return [
-        (picture, result if isinstance(result, Dropped) else next(vectors))
+        (picture, result if isinstance(result, Failure) else next(vectors))
         for picture, result in zip(pictures, decoded, strict=True)
     ]
 

@@ -88,7 +88,7 @@ def taste_record(taste: PersonalTaste) -> dict[str, Any]:
     """All that is known of a taste but the model itself, as JSON has it."""
     fields = (
         *("verdict", "says", "source", "learnt_from", "pairing", "pairs", "groups", "gain"),
-        *("spread", "tried", "base_weight", "scale", "base", "inputs", "seed", "notes", "dropped"),
+        *("spread", "tried", "base_weight", "scale", "base", "inputs", "seed", "notes", "failures"),
     )
     whole = dataclasses.asdict(dataclasses.replace(taste, model=b""))
     return {name: whole[name] for name in fields}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from i2pa.errors import DataError, ModelError, UserInputError, needs_extra
+from i2pa.images.failure import Failure
 from i2pa.images.transforms import transform_named
 from i2pa.metrics.calibration import fit_temperature, log_loss
 from i2pa.metrics.reference import weighted_quantiles
@@ -32,7 +33,7 @@ from i2pa.personal.learning import (
     from_likes,
     load_base,
 )
-from i2pa.personal.pictures import Dropped, Progress
+from i2pa.personal.pictures import Progress
 from i2pa.personal.validate import (
     SpreadTried,
     choose_spread,
@@ -95,7 +96,7 @@ class PersonalTaste:
     inputs: dict[str, str]
     seed: int
     notes: tuple[str, ...]
-    dropped: tuple[Dropped, ...]
+    failures: tuple[Failure, ...]
     model: bytes
 
 
@@ -232,7 +233,7 @@ def _learn(
         inputs=learning.inputs,
         seed=seed,
         notes=learning.notes,
-        dropped=learning.dropped,
+        failures=learning.failures,
         model=_model(loaded, taste.head(space), metadata),
     )
 

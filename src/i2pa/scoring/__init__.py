@@ -3,11 +3,11 @@
 Reads saved models only: how they were trained is no concern of this room.
 """
 
+from i2pa.images.failure import Failure
 from i2pa.models.score_cache import ScoreCache
 from i2pa.scoring.results import (
     Comparison,
     Duel,
-    Failure,
     RankedPicture,
     Ranking,
     ScoredPicture,

@@ -17,7 +17,8 @@ from typing import IO
 
 from i2pa.errors import DataError, ImageError, UserInputError
 from i2pa.files import whole_file
-from i2pa.scoring.results import Failure, Progress, RankedPicture
+from i2pa.images.failure import Failure
+from i2pa.scoring.results import Progress, RankedPicture
 
 _CHUNK = 1 << 20
 _NUMBERED = re.compile(r"\d{3,}_")
@@ -124,11 +125,11 @@ def copy_files(
                     _copy_one(copy)
                 copied.append(copy)
             except ImageError as error:
-                failures.append(Failure(str(copy.source), error.what, error.remedy))
+                failures.append(Failure.of(copy.source, error))
             except UserInputError as error:
                 number = error.__cause__.errno if isinstance(error.__cause__, OSError) else None
                 if number in _BAD_NAME:
-                    failures.append(Failure(str(copy.target), error.what, error.remedy))
+                    failures.append(Failure.of(copy.target, error))
                     continue
                 raise DataError(
                     f"{error.what}; {len(copied):,} of {len(plan) - len(same):,} files copied",

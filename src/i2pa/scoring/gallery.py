@@ -25,10 +25,11 @@ from PIL import Image
 
 from i2pa.errors import ImageError
 from i2pa.files import whole_file
+from i2pa.images.failure import Failure
 from i2pa.images.open import decode, read_bytes, read_header
 from i2pa.metrics.reference import LEVELS
 from i2pa.scoring.names import readable
-from i2pa.scoring.results import Failure, Progress, RankedPicture, Ranking
+from i2pa.scoring.results import Progress, RankedPicture, Ranking
 
 SIDES = ((60, 1024), (250, 640))
 """Up to how many pictures a page shows them how large (long side, pixels)."""
@@ -155,7 +156,7 @@ def _small_pictures(paths: Sequence[str], side: int) -> Iterator[_Shot | Failure
         try:
             return made.result() or small_picture(path, side)
         except ImageError as error:
-            return Failure(path, error.what, error.remedy)
+            return Failure.of(path, error)
 
     try:
         for path in paths:

@@ -24,12 +24,12 @@ import numpy.typing as npt
 
 from i2pa.errors import ImageError
 from i2pa.images.decoder import Decoded, Decoder
+from i2pa.images.failure import Failure
 from i2pa.images.find import Found
 from i2pa.images.open import read_bytes
 from i2pa.images.transforms import Picture
 from i2pa.models.engine import Engine
 from i2pa.models.score_cache import FileState, KeptScore, ScoreCache, Variant
-from i2pa.scoring.results import Failure
 
 # Pictures whose files are looked up in the cache at once.
 LOOK_AHEAD = 32
@@ -191,7 +191,7 @@ class Pipeline:
             decoded = self._decoder.decode(entry.picture)
             return _Ready(entry, sha256(decoded.pixels.tobytes()).digest(), None, decoded)
         except ImageError as error:
-            return Failure(entry.name, error.what, error.remedy)
+            return Failure.of(entry.name, error)
 
     def _prepare_file(self, entry: _Entry, path: Path) -> _Ready | Measured:
         before = FileState.of(path)
@@ -224,7 +224,7 @@ class Pipeline:
         for place, step in enumerate(ready):
             spread = None if spreads is None else float(spreads[place])
             if not (np.isfinite(scores[place]) and np.isfinite(spread or 0.0)):
-                results.append(Failure(step.entry.name, "the model gives it no finite score", ""))
+                results.append(Failure(step.entry.name, "the model gives it no finite score"))
                 continue
             kept = KeptScore(float(scores[place]), spread, embeddings[place], step.decoded.taken)
             results.append(step.entry.measured(step.digest, kept))

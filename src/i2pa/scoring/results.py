@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from i2pa.errors import UserInputError
+from i2pa.images.failure import Failure
 
 Progress = Callable[[int, int], None]
 """Called with (done, of how many)."""
@@ -67,15 +68,6 @@ class RankedPicture(ScoredPicture):
     def files(self) -> list[Path]:
         """All files of the picture, the one that was looked at first."""
         return [Path(self.path), *map(Path, self.twins)]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A picture that could not be scored: why, and what to do about it."""
-
-    path: str
-    reason: str
-    remedy: str
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from i2pa.errors import ModelError, UserInputError
 from i2pa.images.decoder import Decoder
+from i2pa.images.failure import Failure
 from i2pa.images.find import Found
 from i2pa.images.transforms import transform_named
 from i2pa.metrics.reference import level, percentile
@@ -26,7 +27,6 @@ from i2pa.scoring.pipeline import Given, Measured, Pipeline
 from i2pa.scoring.ranking import rank_measured
 from i2pa.scoring.results import (
     Comparison,
-    Failure,
     ModelUsed,
     Progress,
     Ranking,

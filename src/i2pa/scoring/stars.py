@@ -16,8 +16,9 @@ from PIL import Image
 
 from i2pa.errors import DataError, I2paError
 from i2pa.files import whole_file
+from i2pa.images.failure import Failure
 from i2pa.metrics.reference import LEVELS
-from i2pa.scoring.results import Failure, Progress, RankedPicture
+from i2pa.scoring.results import Progress, RankedPicture
 from i2pa.scoring.xmp import REJECTED, new_sidecar, rating_of, with_rating
 
 LARGEST = 64_000_000
@@ -106,7 +107,7 @@ def rate(
             try:
                 rated.append(_rate_one(sidecar, files, stars, exists, overwrite, dry_run))
             except I2paError as error:
-                failures.append(Failure(str(sidecar), error.what, error.remedy))
+                failures.append(Failure.of(sidecar, error))
             done.add(sidecar)
         if progress:
             progress(number, len(items))
