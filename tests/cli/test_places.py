@@ -45,6 +45,21 @@ def test_rank_takes_globs_and_tables(album):
     assert "name one of its columns with --column: 'photo', 'likes'" in err
 
 
+def test_folders_of_a_list_are_known_to_the_page_and_safe_from_copies(album, tmp_path):
+    places = {"given": f"{album}\n".encode()}
+    for best in (album, album / "best"):
+        code, out, err = i2pa("rank", "-", "--copy-to", best, **places)
+        assert (code, out) == (2, "")
+        assert "lies in the ranked folder" in err
+    (album / "day").mkdir()
+    (album / "coffee.png").rename(album / "day" / "coffee.png")
+    page = album / "page.html"
+    code, _, _ = i2pa("rank", "-", "--html", page, **places)
+    assert code == 0
+    assert f"<h1>{album.name}</h1>" in page.read_text()
+    assert ">day/coffee.png<" in page.read_text()
+
+
 def test_compare_takes_what_score_takes_and_neither_takes_a_folder(album):
     for places, given in ((("*.*",), b""), (("-",), b"coffee.png\nrocket.jpg\n")):
         code, out, err = i2pa("compare", *places, "--json", given=given, folder=album)

@@ -13,7 +13,7 @@ from i2pa.cli import delivery, output
 from i2pa.cli.app import app
 from i2pa.cli.results import form_of, report_failures, show, show_comparison
 from i2pa.errors import DataError, UserInputError
-from i2pa.images.find import found_in
+from i2pa.images.find import found_among
 from i2pa.images.lists import listed
 from i2pa.models.engine import AUTO
 from i2pa.models.registry import DEFAULT
@@ -90,8 +90,9 @@ def rank(
         raise UserInputError("--diverse needs --best", remedy="say how many, as --best 9")
     form = form_of(as_json, as_csv, out)
     wanted = delivery.Delivery(html, copy_to, xmp, stars, sidecar, overwrite_ratings, dry_run)
-    delivery.check(wanted, places)
-    pictures = found_in(places, column=column)
+    named = listed(places, column=column)
+    delivery.check(wanted, named)
+    pictures = found_among(named)
     scorer = load_model(model, engine=engine, precision=precision)
     with _scoring(no_cache, verify) as cache, output.progress("scoring", "pictures") as progress:
         ranking, shown = scorer.rank_all(
@@ -104,7 +105,7 @@ def rank(
         )
     show(shown, form, out)
     report_failures(ranking, len(pictures))
-    delivery.deliver(ranking, wanted, places=places, shown=shown)
+    delivery.deliver(ranking, wanted, places=named, shown=shown)
 
 
 @app.command()

@@ -41,18 +41,24 @@ def pictures_in(
 def found_in(
     places: Iterable[str | Path], *, column: str | None = None, stdin: BinaryIO | None = None
 ) -> list[Found]:
-    """Files given, and pictures (by suffix) in and below the folders given, in a stable order.
+    """The pictures of all places: files, folders, globs, tables and `-`, as `lists.listed` reads.
 
-    Places may also be globs, tables and `-`, as `lists.listed` reads them. Dot-files and
-    dot-folders are skipped; linked folders are followed once, so loops end. A file reached twice
-    is listed once. A folder that cannot be opened is listed itself, so that scoring names it among
-    the failures. A RAW file beside a JPEG or HEIC of the same name is its twin, not a picture of
-    its own. Raises UserInputError where a place does not exist and DataError where no picture is
-    found.
+    Raises UserInputError where a place does not exist and DataError where no picture is found.
     """
-    given = [Path(place) for place in places]
+    return found_among(listed(places, column=column, stdin=stdin))
+
+
+def found_among(named: Iterable[Path]) -> list[Found]:
+    """Files named, and pictures (by suffix) in and below the folders named, in a stable order.
+
+    Dot-files and dot-folders are skipped; linked folders are followed once, so loops end. A file
+    reached twice is listed once. A folder that cannot be opened is listed itself, so that scoring
+    names it among the failures. A RAW file beside a JPEG or HEIC of the same name is its twin, not
+    a picture of its own. Raises DataError where no picture is found.
+    """
+    named = list(named)
     found: dict[Path, None] = {}
-    for place in listed(given, column=column, stdin=stdin):
+    for place in named:
         if _is_folder(place):
             found.update(dict.fromkeys(_below(place)))
         else:
@@ -60,7 +66,7 @@ def found_in(
     if not found:
         raise DataError(
             "no pictures found",
-            where=", ".join(map(str, given)),
+            where=", ".join(map(str, named)),
             remedy=f"looked for files ending in {' '.join(sorted(SUFFIXES))}",
         )
     return _with_twins(list(found))
