@@ -1,7 +1,8 @@
-"""Files that appear whole or not at all: written aside, then renamed."""
+"""Files that appear whole or not at all (written aside, then renamed), and their digests."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -48,6 +49,12 @@ def check_not_input(path: str | os.PathLike[str], *inputs: str | os.PathLike[str
         raise UserInputError(
             "is the input itself", where=str(path), remedy="name another file to write"
         )
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unwritable(path: Path, error: OSError) -> UserInputError:

@@ -6,7 +6,6 @@ behind needs to be trusted.
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import re
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import i2pa
 from i2pa.errors import ModelError
+from i2pa.files import file_sha256
 
 MAX_BYTES = 128 * 1024**2
 TIMEOUT_SECONDS = 30.0
@@ -64,16 +64,16 @@ def download(
     `limits.max_bytes`, or is another than the one expected; the part then stays for the next
     try, unless it is what was wrong.
     """
-    if path.is_file() and _digest(path) == sha256:
+    if path.is_file() and file_sha256(path) == sha256:
         return
     part = part_of(path)
     began_before = part.is_file()
     _fetch(url, part, limits, progress)
-    if began_before and _digest(part) != sha256:
+    if began_before and file_sha256(part) != sha256:
         # What lay there may have begun another file.
         part.unlink()
         _fetch(url, part, limits, progress)
-    found = _digest(part)
+    found = file_sha256(part)
     if found != sha256:
         part.unlink()
         raise ModelError(
@@ -166,8 +166,3 @@ def _too_large(url: str, size: int, limits: Limits) -> ModelError:
     return ModelError(
         f"is {size:,} bytes or more, over the limit of {limits.max_bytes:,}", where=url
     )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

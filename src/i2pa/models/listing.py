@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from i2pa.files import file_sha256
 from i2pa.models.catalogue import PUBLISHED, MeasuredAccuracy, PublishedModel
 from i2pa.models.checks import EngineCheck, kept_checks
 from i2pa.models.metadata import ModelMetadata
@@ -89,7 +89,7 @@ def model_facts(name_or_path: str | Path) -> ModelFacts:
 def _listed(model: PublishedModel) -> ListedModel:
     path = place_of(model)
     here = path.is_file()
-    digest = _digest(path) if here else ""
+    digest = file_sha256(path) if here else ""
     return ListedModel(
         name=model.name,
         version=model.version,
@@ -104,11 +104,6 @@ def _listed(model: PublishedModel) -> ListedModel:
         weights_sha256=model.source.sha256 if model.source else "",
         checks=kept_checks(path, digest) if here else (),
     )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _megabytes(size: int) -> float:

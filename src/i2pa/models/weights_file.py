@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from i2pa.errors import ModelError, UserInputError
+from i2pa.files import file_sha256
 
 SAFETENSORS = ".safetensors"
 
@@ -22,8 +22,7 @@ _PARALLEL = "module."
 def file_digest(path: Path) -> str:
     """SHA-256 of the file, in hexadecimal. Raises UserInputError where it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise UserInputError(
             f"weights cannot be read ({error.strerror or error})", where=str(path)

@@ -7,7 +7,6 @@ numbers that it will be used on.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from i2pa.images.failure import Failure
 from i2pa.images.open import read_bytes, time_taken
 from i2pa.images.transforms import Pixels, Transform
 from i2pa.models.cache import VectorStore, cache_folder
-from i2pa.models.engine import Engine
+from i2pa.models.engine import Engine, usable_cores
 
 MOST_UNREADABLE = 0.05
 
@@ -49,7 +48,7 @@ def read_pictures(paths: Iterable[Path]) -> tuple[list[Read], list[Failure]]:
     """Digest and time of each file, in order, and those that cannot be read."""
     read: list[Read] = []
     failures: list[Failure] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         for result in pool.map(_read, paths):
             if isinstance(result, Read):
                 read.append(result)
@@ -90,7 +89,7 @@ def embed(
         for batch in _parts(missing, _BATCH):
             digests: list[str] = []
             vectors: list[npt.NDArray[np.floating]] = []
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
+            with ThreadPoolExecutor(usable_cores()) as pool:
                 work = pool.map(lambda few: _run(few, engine, decoder), _parts(batch, _AT_ONCE))
                 for picture, result in (pair for few in work for pair in few):
                     if isinstance(result, Failure):

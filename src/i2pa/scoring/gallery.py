@@ -28,6 +28,7 @@ from i2pa.files import whole_file
 from i2pa.images.failure import Failure
 from i2pa.images.open import decode, read_bytes, read_header
 from i2pa.metrics.reference import LEVELS
+from i2pa.models.engine import usable_cores
 from i2pa.scoring.names import readable
 from i2pa.scoring.results import Progress, RankedPicture, Ranking
 
@@ -147,7 +148,7 @@ def _small_pictures(paths: Sequence[str], side: int) -> Iterator[_Shot | Failure
     Large ones are made one by one in the thread that asks, since each thread keeps the memory
     that its largest picture took.
     """
-    threads = os.cpu_count() or 1
+    threads = usable_cores()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="small")
     waiting: deque[tuple[str, Future[_Shot | None]]] = deque()
 
