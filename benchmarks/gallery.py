@@ -14,37 +14,17 @@ import resource
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from i2pa.scoring.gallery import side_for, write_gallery
-from i2pa.scoring.results import ModelUsed
+from i2pa.scoring.results import ModelUsed, RankedPicture, Ranking
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "pictures"
 DIFFERENT = 20
 NO_MODEL = ModelUsed("none", 1, "", "none", "none")
-
-
-@dataclass(frozen=True)
-class Picture:
-    path: str
-    rank: int
-    score: float = 0.0
-    percentile: float = 50.0
-    level: str = "fair"
-    group: int | None = None
-    tied_with: tuple[int, int] | None = None
-    twins: tuple[Path, ...] = ()
-
-
-@dataclass(frozen=True)
-class Ranking:
-    items: tuple[Picture, ...]
-    reference: str = "nothing"
-    model: ModelUsed = NO_MODEL
 
 
 def main() -> None:
@@ -61,7 +41,10 @@ def main() -> None:
                 make_pictures, Path(folder), options.pictures, options.long_side, suffix
             ).result()
         names = {str(path): path.name for path in paths}
-        ranking = Ranking(tuple(Picture(str(path), n) for n, path in enumerate(paths, start=1)))
+        items = (
+            RankedPicture(str(path), 0.0, 50.0, "fair", n) for n, path in enumerate(paths, start=1)
+        )
+        ranking = Ranking(NO_MODEL, "nothing", len(paths), tuple(items), ())
         before = peak_mb()
         start = time.perf_counter()
         made = write_gallery(ranking, Path(folder, "page.html"), names=names, title="benchmark")

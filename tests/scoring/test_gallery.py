@@ -7,6 +7,7 @@ import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from i2pa.errors import ImageError, UserInputError
+from i2pa.scoring import gallery
 from i2pa.scoring.gallery import line_of, side_for, small_picture, write_gallery
 from i2pa.scoring.names import readable, short_names
 from i2pa.scoring.results import Ranking
@@ -185,6 +187,31 @@ def test_fewer_pictures_are_larger() -> None:
 def test_large_pictures_without_a_smaller_scale_are_shown_too(tmp_path: Path) -> None:
     plain(tmp_path / "large.png", (6000, 4000))
     assert small_picture(tmp_path / "large.png", 320).width == 320
+
+
+def test_pictures_of_a_page_share_one_budget_of_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work: list[int] = []
+    most = [0]
+    resize = gallery.upright_resized
+
+    def counted(*arguments: Any) -> Image.Image:
+        at_work.append(1)
+        most[0] = max(most[0], len(at_work))
+        made = resize(*arguments)
+        at_work.pop()
+        return made
+
+    monkeypatch.setattr(gallery, "upright_resized", counted)
+    monkeypatch.setattr(gallery, "usable_cores", lambda: 4)
+    # Less than any picture takes: each goes alone.
+    monkeypatch.setattr(gallery, "IN_FLIGHT_BYTES", 1)
+    _, text = write(
+        ranked(*(plain(tmp_path / f"{n}.png", (900, 600)) for n in range(12))), tmp_path
+    )
+    assert text.count("data:image/jpeg") == 12
+    assert most == [1]
 
 
 @given(st.text(min_size=1))

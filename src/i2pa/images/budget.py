@@ -7,6 +7,9 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+IN_FLIGHT_BYTES = 300_000_000
+"""Decoded pixels at one time, over all threads, unless asked otherwise."""
+
 
 class BudgetClosedError(Exception):
     """Nothing is admitted any more."""

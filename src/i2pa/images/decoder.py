@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from i2pa.errors import ImageError
-from i2pa.images.budget import Budget, BudgetClosedError
+from i2pa.images.budget import IN_FLIGHT_BYTES, Budget, BudgetClosedError
 from i2pa.images.exif import taken
 from i2pa.images.formats import kind_of
 from i2pa.images.freed import give_back
@@ -56,7 +56,7 @@ class Decoder:
         transform: Transform,
         *,
         limits: Limits = LIMITS,
-        in_flight_bytes: int = 300_000_000,
+        in_flight_bytes: int = IN_FLIGHT_BYTES,
         seconds: float = 20.0,
     ) -> None:
         """`in_flight_bytes` bounds what is decoded at one time over all threads; a picture that

@@ -15,18 +15,22 @@ import os
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from PIL import Image
 
 from i2pa.errors import ImageError
 from i2pa.files import whole_file
+from i2pa.images.budget import IN_FLIGHT_BYTES, Budget
 from i2pa.images.failure import Failure
-from i2pa.images.open import decode, read_bytes, read_header
+from i2pa.images.freed import give_back
+from i2pa.images.open import open_file, opened
+from i2pa.images.upright import upright_resized, upright_size
 from i2pa.metrics.reference import LEVELS
 from i2pa.models.engine import usable_cores
 from i2pa.scoring.names import readable
@@ -37,8 +41,6 @@ SIDES = ((60, 1024), (250, 640))
 SMALLEST_SIDE = 320
 
 _QUALITY = 80
-# A picture of more pixels that cannot be decoded at a smaller scale is made alone.
-_LARGE = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -116,17 +118,26 @@ class _Shot:
     height: int
 
 
-def small_picture(path: str | Path, side: int) -> _Shot:
+def small_picture(path: str | Path, side: int, budget: Budget | None = None) -> _Shot:
     """A JPEG of a picture, its long side at most `side`: upright, sRGB, no metadata.
 
-    Raises ImageError where the picture cannot be read.
+    `budget` is shared by those that are made at the same time. Raises ImageError where the picture
+    cannot be read.
     """
-    data = read_bytes(Path(path))
-    return _small(decode(data, at_least=side, where=str(path)), side)
+    # Admitted until all of the picture is freed, which is when the inner function has returned.
+    with open_file(Path(path)) as file, ExitStack() as admitted:
+        return _small(file, str(path), side, budget or Budget(IN_FLIGHT_BYTES), admitted)
 
 
-def _small(image: Image.Image, side: int) -> _Shot:
-    image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
+def _small(file: BinaryIO, where: str, side: int, budget: Budget, admitted: ExitStack) -> _Shot:
+    with opened(file, at_least=side, where=where) as picture:
+        admitted.enter_context(budget.admitted(picture.bytes))
+        admitted.callback(give_back)
+        loaded = picture.load()
+        width, height = upright_size(loaded.image.size, loaded.turn)
+        scale = min(1.0, side / max(width, height))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        image = upright_resized(loaded.image, loaded.turn, size, Image.Resampling.LANCZOS)
     # Writers copy what they find here: comments, places, profiles.
     image.info.clear()
     out = io.BytesIO()
@@ -134,34 +145,23 @@ def _small(image: Image.Image, side: int) -> _Shot:
     return _Shot(out.getvalue(), *image.size)
 
 
-def _small_unless_large(path: str, side: int) -> _Shot | None:
-    data = read_bytes(Path(path))
-    header = read_header(data, where=path)
-    if header.format != "JPEG" and header.width * header.height > _LARGE:
-        return None
-    return _small(decode(data, at_least=side, where=path), side)
-
-
 def _small_pictures(paths: Sequence[str], side: int) -> Iterator[_Shot | Failure]:
-    """In the order given, made in threads; only a few are held at a time.
-
-    Large ones are made one by one in the thread that asks, since each thread keeps the memory
-    that its largest picture took.
-    """
+    """In the order given, made in threads; only a few are held at a time."""
     threads = usable_cores()
+    budget = Budget(IN_FLIGHT_BYTES)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="small")
-    waiting: deque[tuple[str, Future[_Shot | None]]] = deque()
+    waiting: deque[tuple[str, Future[_Shot]]] = deque()
 
     def next_one() -> _Shot | Failure:
         path, made = waiting.popleft()
         try:
-            return made.result() or small_picture(path, side)
+            return made.result()
         except ImageError as error:
             return Failure.of(path, error)
 
     try:
         for path in paths:
-            waiting.append((path, pool.submit(_small_unless_large, path, side)))
+            waiting.append((path, pool.submit(small_picture, path, side, budget)))
             if len(waiting) > 2 * threads:
                 yield next_one()
         while waiting:
