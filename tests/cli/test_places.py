@@ -45,6 +45,16 @@ def test_rank_takes_globs_and_tables(album):
     assert "name one of its columns with --column: 'photo', 'likes'" in err
 
 
+def test_the_list_is_not_written_over(album):
+    table = album / "list.csv"
+    table.write_text("path\nrocket.jpg\n")
+    for command in ("rank", "score"):
+        code, _, err = i2pa(command, table, "-o", table)
+        assert code == 2
+        assert "is the input itself" in err
+    assert table.read_text() == "path\nrocket.jpg\n"
+
+
 def test_folders_of_a_list_are_known_to_the_page_and_safe_from_copies(album, tmp_path):
     places = {"given": f"{album}\n".encode()}
     for best in (album, album / "best"):

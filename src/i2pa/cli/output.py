@@ -1,4 +1,4 @@
-"""How commands talk: results to stdout, the rest to stderr, files whole or not at all."""
+"""How commands talk: results to stdout, the rest to stderr, names harmless to a terminal."""
 
 from __future__ import annotations
 

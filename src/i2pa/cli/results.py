@@ -12,7 +12,7 @@ from pathlib import Path
 
 from i2pa.cli import output
 from i2pa.errors import DataError, MissingExtraError, UserInputError, needs_extra
-from i2pa.files import whole_file
+from i2pa.files import check_not_input, whole_file
 from i2pa.scoring import Comparison, RankedPicture, Ranking, ScoredPicture, Scores
 from i2pa.scoring.names import readable
 
@@ -34,11 +34,11 @@ _RANK_COLUMNS = (
 )
 
 
-def form_of(as_json: bool, as_csv: bool, out: Path | None) -> str:
+def form_of(as_json: bool, as_csv: bool, out: Path | None, places: Sequence[Path]) -> str:
     """`table`, `json`, `csv` or `parquet`, checked before any work is done.
 
-    Raises UserInputError where options contradict each other or the suffix tells no format, and
-    MissingExtraError where Parquet cannot be written.
+    Raises UserInputError where options contradict each other, the suffix tells no format or `out`
+    is one of the `places` to read, and MissingExtraError where Parquet cannot be written.
     """
     if as_json and as_csv:
         raise UserInputError("--json and --csv exclude each other")
@@ -53,6 +53,7 @@ def form_of(as_json: bool, as_csv: bool, out: Path | None) -> str:
         )
     if (as_json and form != "json") or (as_csv and form != "csv"):
         raise UserInputError(f"--output {out} and --{'json' if as_json else 'csv'} disagree")
+    check_not_input(out, *places)
     if form == "parquet" and importlib.util.find_spec("pyarrow") is None:
         raise MissingExtraError("writing Parquet", "data")
     return form

@@ -88,7 +88,7 @@ def rank(
     """Rank pictures, best first. Example: i2pa rank ~/album --best 9"""
     if diverse and best is None:
         raise UserInputError("--diverse needs --best", remedy="say how many, as --best 9")
-    form = form_of(as_json, as_csv, out)
+    form = form_of(as_json, as_csv, out, places)
     wanted = delivery.Delivery(html, copy_to, xmp, stars, sidecar, overwrite_ratings, dry_run)
     named = listed(places, column=column)
     delivery.check(wanted, named)
@@ -125,7 +125,7 @@ def score(
     verify: Verify = False,
 ) -> None:
     """Score pictures in the order given. Example: i2pa score a.jpg b.png --csv"""
-    form = form_of(as_json, as_csv, out)
+    form = form_of(as_json, as_csv, out, pictures)
     pictures = _files(pictures, column)
     scorer = load_model(model, engine=engine, precision=precision)
     with _scoring(no_cache, verify) as cache, output.progress("scoring", "pictures") as progress:
