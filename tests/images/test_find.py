@@ -108,3 +108,15 @@ def test_names_of_any_bytes_are_found(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     # A folder is looked into whatever its name; a pipe is for reading to refuse.
     assert {p.name for p in pictures_in([tmp_path])} == {*map(os.fsdecode, names), "pipe.jpg"}
+
+
+def test_a_file_named_in_two_ways_is_one_picture(tmp_path, monkeypatch):
+    for name in ("a.jpg", "a.nef", "b.jpg"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    found = found_in(["a.jpg", tmp_path / "b.jpg", tmp_path])
+    assert [(f.path.name, [t.name for t in f.twins]) for f in found] == [
+        ("a.jpg", ["a.nef"]),
+        ("b.jpg", []),
+    ]
+    assert found[0].path == Path("a.jpg")

@@ -52,31 +52,29 @@ def found_among(named: Iterable[Path]) -> list[Found]:
     """Files named, and pictures (by suffix) in and below the folders named, in a stable order.
 
     Dot-files and dot-folders are skipped; linked folders are followed once, so loops end. A file
-    reached twice is listed once. A folder that cannot be opened is listed itself, so that scoring
-    names it among the failures. A RAW file beside a JPEG or HEIC of the same name is its twin, not
-    a picture of its own. Raises DataError where no picture is found.
+    reached twice is listed once, as first named. A folder that cannot be opened is listed itself,
+    so that scoring names it among the failures. A RAW file beside a JPEG or HEIC of the same name
+    is its twin, not a picture of its own. Raises DataError where no picture is found.
     """
     named = list(named)
-    found: dict[Path, None] = {}
+    found: dict[str, Path] = {}
     for place in named:
-        if _is_folder(place):
-            found.update(dict.fromkeys(_below(place)))
-        else:
-            found[place] = None
+        for path in _below(place) if _is_folder(place) else (place,):
+            found.setdefault(_whole(path), path)
     if not found:
         raise DataError(
             "no pictures found",
             where=", ".join(map(str, named)),
             remedy=f"looked for files ending in {' '.join(sorted(SUFFIXES))}",
         )
-    return _with_twins(list(found))
+    return _with_twins(list(found.values()))
 
 
 def _with_twins(paths: list[Path]) -> list[Found]:
     """The first JPEG, else HEIC, of each name in a folder takes the RAW files of that name."""
-    alike: dict[tuple[Path, str], list[Path]] = defaultdict(list)
+    alike: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for path in paths:
-        alike[path.parent, path.stem.casefold()].append(path)
+        alike[_whole(path.parent), path.stem.casefold()].append(path)
     twins: dict[Path, tuple[Path, ...]] = {}
     for group in alike.values():
         raws = tuple(path for path in group if path.suffix.lower() in RAW_SUFFIXES)
@@ -90,6 +88,11 @@ def _with_twins(paths: list[Path]) -> list[Found]:
             twins[shown[0]] = raws
     hidden = {raw for raws in twins.values() for raw in raws}
     return [Found(path, twins.get(path, ())) for path in paths if path not in hidden]
+
+
+def _whole(path: Path) -> str:
+    # Links stay apart: they have names and places of their own.
+    return os.path.abspath(path)  # noqa: PTH100
 
 
 def _is_folder(place: Path) -> bool:
