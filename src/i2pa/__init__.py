@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
 
 from i2pa.errors import DataError, I2paError, ImageError, ModelError, UserInputError
 
+# As in `typing`, whose import would take most of the time until Ctrl-C is handled.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from i2pa.audit import audit_pairs
     from i2pa.pairs import PairRules, build_pairs
