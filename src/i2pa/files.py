@@ -50,11 +50,20 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def check_not_input(path: str | os.PathLike[str], *inputs: str | os.PathLike[str]) -> None:
     """Raise UserInputError where a file to write is one that is to be read."""
-    out = Path(path)
-    if any(out.exists() and Path(given).exists() and out.samefile(given) for given in inputs):
+    out = _identity(path)
+    if out is not None and any(out == _identity(given) for given in inputs):
         raise UserInputError(
             "is the input itself", where=str(path), remedy="name another file to write"
         )
+
+
+def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """What two names of one file share; None where there is no such file."""
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def file_sha256(path: Path) -> str:
