@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
-
-from i2pa.errors import DataError, I2paError, ImageError, ModelError, UserInputError
-
+# As in `typing`. Nothing is imported here, since the command handles Ctrl-C only after this.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from i2pa.audit import audit_pairs
+    from i2pa.errors import DataError, I2paError, ImageError, ModelError, UserInputError
     from i2pa.pairs import PairRules, build_pairs
     from i2pa.personal import personalize
     from i2pa.posts import read_posts
@@ -37,8 +35,13 @@ __all__ = [
 ]
 
 _ROOMS = {
+    "DataError": "i2pa.errors",
+    "I2paError": "i2pa.errors",
+    "ImageError": "i2pa.errors",
+    "ModelError": "i2pa.errors",
     "PairRules": "i2pa.pairs",
     "Scorer": "i2pa.scoring",
+    "UserInputError": "i2pa.errors",
     "audit_pairs": "i2pa.audit",
     "build_pairs": "i2pa.pairs",
     "load_model": "i2pa.scoring",
@@ -51,6 +54,8 @@ _ROOMS = {
 def __getattr__(name: str) -> object:
     if name not in _ROOMS:
         raise AttributeError(f"module 'i2pa' has no attribute {name!r}")
+    import importlib
+
     return getattr(importlib.import_module(_ROOMS[name]), name)
 
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import signal
+from i2pa import stopping
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C ends it with 130 even while it is still being imported."""
-    # Inside an import, libraries in C turn KeyboardInterrupt into errors of their own.
-    signal.signal(signal.SIGINT, _leave)
+    """Run the command line; Ctrl-C ends it with 130 whenever it comes."""
+    stopping.install()
     from i2pa.cli import main as run
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    run()
-
-
-def _leave(number: int, frame: object) -> None:
-    del number, frame
-    os.write(2, b"i2pa: stopped\n")
-    os._exit(130)
+    try:
+        run()
+    except SystemExit as end:
+        stopping.end_with(end.code if isinstance(end.code, int) else 0)
+        raise
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -9,24 +10,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from i2pa.errors import UserInputError
+from i2pa.errors import DataError, UserInputError
+
+# The place is good, but for now it takes no more; no fault of who named it.
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FAILED = _FULL | {errno.EIO}
 
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Gives a path beside `path` to write to, and renames it to `path` when all went well.
 
-    Folders on the way are made. Raises UserInputError where the place cannot be written; after
-    any error the old file, or none, is there.
+    Folders on the way are made. Raises UserInputError where the place cannot be written, and
+    DataError where the disk is full or fails; after any error the old file, or none, is there.
     """
     # A link stays a link: what it points to is replaced.
     final = Path(os.path.realpath(path))
-    if final.exists() and not final.is_file():
-        kind = "is a folder" if final.is_dir() else "is no regular file"
-        raise UserInputError(kind, where=str(path), remedy="name a file to write")
     try:
+        if final.exists() and not final.is_file():
+            kind = "is a folder" if final.is_dir() else "is no regular file"
+            raise UserInputError(kind, where=str(path), remedy="name a file to write")
         final.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.name}.")
+        # A name of the longest that a disk takes leaves no room for more.
+        handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.name[:40]}.")
     except OSError as error:
         raise _unwritable(final, error) from error
     os.close(handle)
@@ -44,11 +50,20 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def check_not_input(path: str | os.PathLike[str], *inputs: str | os.PathLike[str]) -> None:
     """Raise UserInputError where a file to write is one that is to be read."""
-    out = Path(path)
-    if any(out.exists() and Path(given).exists() and out.samefile(given) for given in inputs):
+    out = _identity(path)
+    if out is not None and any(out == _identity(given) for given in inputs):
         raise UserInputError(
             "is the input itself", where=str(path), remedy="name another file to write"
         )
+
+
+def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """What two names of one file share; None where there is no such file."""
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def file_sha256(path: Path) -> str:
@@ -57,12 +72,12 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _unwritable(path: Path, error: OSError) -> UserInputError:
-    return UserInputError(
-        f"cannot be written ({error.strerror or error})",
-        where=str(path),
-        remedy="choose another place for the output",
-    )
+def _unwritable(path: Path, error: OSError) -> UserInputError | DataError:
+    what = f"cannot be written ({error.strerror or error})"
+    if error.errno in _FAILED:
+        remedy = "make room, or choose" if error.errno in _FULL else "choose"
+        return DataError(what, where=str(path), remedy=f"{remedy} another place for the output")
+    return UserInputError(what, where=str(path), remedy="choose another place for the output")
 
 
 def _umask() -> int:

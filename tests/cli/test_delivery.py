@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 import typer
 from PIL import Image
 
-from i2pa.cli import delivery
+from i2pa import files
+from i2pa.cli import delivery, output
 from i2pa.cli.delivery import Delivery, check, deliver
 from i2pa.errors import DataError, UserInputError
 from i2pa.scoring.results import Ranking
@@ -87,7 +89,7 @@ def test_kept_ratings_are_counted_and_the_way_out_is_named(
 def test_failures_are_listed_and_only_a_whole_one_is_an_error(
     album: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "MOST_LINES", 2)
+    monkeypatch.setattr(output, "MOST_LINES", 2)
     whole = ranking(album)
     (album / "a.xmp").write_text("broken")
     (album / "b.jpg").unlink()
@@ -183,3 +185,17 @@ def test_the_options_parse() -> None:
         ),
         Delivery(),
     ]
+
+
+def test_when_no_sidecar_can_be_written_none_is_said_to_be_left(
+    album: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
+    with pytest.raises(DataError, match="not everything"):
+        deliver(ranking(album), Delivery(xmp=True), places=[album])
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == f"i2pa: {album / 'a.xmp'}: cannot be written (Permission denied)"
+    assert lines[-1] == "i2pa: sidecars: none written; 5 failed"

@@ -1,5 +1,6 @@
 import contextlib
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -15,6 +16,8 @@ import pytest
 from PIL import Image
 
 from i2pa.cli import main
+from i2pa.models.checks import EngineCheck, keep_check, processor_name
+from i2pa.models.registry import find_model
 from tiny_models import noise, tiny_model
 
 
@@ -133,7 +136,7 @@ def test_bad_input_gives_one_clear_line_and_the_right_exit_code(i2pa, tmp_path, 
         assert message in one_line(err)
     code, out, err = i2pa("rank", tmp_path / "text.jpg")
     assert (code, out) == (1, "")
-    assert err.splitlines()[-1] == "i2pa: none of 1 pictures could be scored"
+    assert err.splitlines()[-1] == "i2pa: the one picture given could not be scored"
 
 
 def test_usage_errors_exit_with_2(i2pa):
@@ -419,3 +422,79 @@ def test_the_cache_tells_where_it_is_and_goes_when_asked(i2pa, examples):
     answer = json.loads(i2pa("cache", "--delete", "--json")[1])
     assert answer["schema"] == "i2pa.cache/1"
     assert (answer["scores"], answer["files"]) == (0, 0)
+
+
+def test_an_input_is_never_written_over(i2pa, examples, tmp_path):
+    picture = tmp_path / "coffee.html"
+    picture.write_bytes((examples / "coffee.png").read_bytes())
+    table = tmp_path / "list.csv"
+    table.write_text(f"path\n{picture}\n")
+    (tmp_path / "link.csv").symlink_to(table)
+    before = {file: file.read_bytes() for file in (picture, table)}
+    for arguments in (
+        ("rank", table, "-o", table),
+        ("score", table, "-o", table),
+        ("rank", table, "-o", tmp_path / "link.csv"),
+        ("rank", table, "--html", picture),
+        ("rank", picture, "--html", picture),
+    ):
+        code, out, err = i2pa(*arguments)
+        assert (code, out) == (2, ""), arguments
+        assert "is the input itself" in one_line(err)
+    assert before == {file: file.read_bytes() for file in (picture, table)}
+
+
+def test_a_broken_picture_costs_a_comparison_only_itself(i2pa, examples, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    broken.write_text("hello")
+    one, two = examples / "coffee.png", examples / "clock.png"
+    code, out, err = i2pa("compare", one, broken, two)
+    assert code == 0
+    assert f"P({one} beats {two}) = 0." in out
+    assert "broken.jpg: not a picture" in err.splitlines()[0]
+    assert err.splitlines()[1:] == ["i2pa: 1 of 3 pictures could not be compared"]
+    _, out, _ = i2pa("compare", one, broken, two, "--json")
+    answer = json.loads(out)
+    assert [item["path"] for item in answer["items"]] == [str(one), str(two)]
+    assert [failure["path"] for failure in answer["failures"]] == [str(broken)]
+    assert [(duel["first"], duel["second"]) for duel in answer["verdicts"]] == [(0, 1)]
+    code, out, err = i2pa("compare", one, broken, broken)
+    assert (code, out) == (1, "")
+    assert "(1 more cannot be read either)" in one_line(err)
+
+
+def test_what_only_best_makes_sense_of_asks_for_it(i2pa, examples):
+    for option in ("--all", "--diverse"):
+        code, _, err = i2pa("rank", examples, option)
+        assert code == 2
+        assert f"{option} needs --best" in one_line(err)
+
+
+def test_addresses_are_not_fetched(i2pa):
+    for command in ("rank", "score"):
+        code, _, err = i2pa(command, "https://x.org/a.jpg")
+        assert code == 2
+        assert one_line(err) == "i2pa: https://x.org/a.jpg: addresses are not fetched; give files\n"
+
+
+def test_a_lower_precision_says_what_it_costs(i2pa, examples, tmp_path):
+    pytest.importorskip("openvino")
+    model = tmp_path / "m.onnx"
+    model.write_bytes(find_model().data)
+    asked = ("--model", model, "--precision", "bf16")
+    code, _, err = i2pa("score", examples / "coffee.png", *asked)
+    assert code == 0
+    assert "was not checked here: i2pa models check" in one_line(err)
+    file = find_model(model)
+    facts = {field.name: 0 for field in dataclasses.fields(EngineCheck)}
+    told = {
+        "model_sha256": file.sha256,
+        "engine": "openvino-cpu-bfloat16",
+        "processor": processor_name(),
+        "flip_rate": 0.0123,
+    }
+    keep_check(file, EngineCheck(**(facts | told)))
+    code, _, err = i2pa("score", examples / "coffee.png", *asked)
+    assert code == 0
+    assert "openvino-cpu-bfloat16: turns round 1.23% of pairs" in one_line(err)
+    assert i2pa("score", examples / "coffee.png", "--model", model)[2] == ""

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import io
 import itertools
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from i2pa import files
+from i2pa.scoring import stars
 from i2pa.scoring.stars import LARGEST, Rated, SidecarName, StarsBy, rate, stars_of
 from i2pa.scoring.xmp import new_sidecar, rating_of
 from ranked_set import picture, ranked
@@ -179,3 +183,45 @@ def test_a_picture_that_is_no_picture_has_no_rating_within(tmp_path: Path) -> No
     odd.write_bytes(packet.getvalue())
     made = rate(ranked(odd, tmp_path / "gone.jpg").items)
     assert [one.outcome for one in made.rated] == ["created", "created"]
+
+
+def test_a_name_too_long_costs_only_its_own_sidecar(album: list[Path]) -> None:
+    long = album[0].with_name("é" * 125 + "x.jpg")
+    assert len(os.fsencode(long.name)) == 255
+    album[0].rename(long)
+    made = rate(ranked(long, *album[1:]).items, name=SidecarName.DARKTABLE)
+    assert len(made.rated) == 4
+    (failure,) = made.failures
+    assert "File name too long" in failure.reason
+    assert failure.remedy == "shorten the picture's name"
+    # The other manner of naming has room enough, though not for a longer name on the way.
+    made = rate(ranked(long).items)
+    assert [one.outcome for one in made.rated] == ["created"]
+    assert not [file for file in long.parent.iterdir() if file.name.startswith(".")]
+
+
+def test_a_locked_sidecar_is_left_alone(album: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    locked = album[0].with_suffix(".xmp")
+    locked.write_bytes(new_sidecar(0))
+    before = locked.stat()
+    free = os.access
+    monkeypatch.setattr(stars.os, "access", lambda path, mode: path != locked and free(path, mode))
+    for dry_run in (True, False):
+        made = rate(ranked(*album).items, dry_run=dry_run)
+        assert len(made.rated) == 4
+        assert [(f.path, f.reason) for f in made.failures] == [(str(locked), "is write-protected")]
+    assert locked.stat() == before
+
+
+def test_what_cannot_be_written_is_listed_without_a_senseless_remedy(
+    album: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
+    for number, remedy in ((errno.EACCES, ""), (errno.ENOSPC, "make room and run the same")):
+        made = rate(ranked(*album).items)
+        assert made.rated == ()
+        assert {failure.remedy[:26] for failure in made.failures} == {remedy}
+        assert os.strerror(number) in made.failures[0].reason

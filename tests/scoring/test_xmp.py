@@ -177,6 +177,28 @@ def test_elements_of_every_shape(inside: str, rating: float | None) -> None:
     assert b"5</x:Rating>" in after or "Other" not in inside
 
 
+@pytest.mark.parametrize(
+    "rdf",
+    [
+        f'<rdf:RDF xmlns:rdf="{RDF}"></rdf:RDF>',
+        f'<rdf:RDF xmlns:rdf="{RDF}">\n <!-- nothing yet -->\n</rdf:RDF>',
+        f'<rdf:RDF xmlns:rdf="{RDF}"/>',
+        f"<RDF xmlns='{RDF}' />",
+        f'<r:RDF xmlns:r="{RDF}" xmlns:rdf="urn:a" xmlns:xmp="urn:b"/>',
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_sidecar_that_describes_nothing_yet_is_filled(rdf: str, encoding: str) -> None:
+    before = f'<x:xmpmeta xmlns:x="adobe:ns:meta/">{rdf}</x:xmpmeta>'.encode(encoding)
+    assert rating_of(before) is None
+    after = with_rating(before, 4)
+    assert rating_of(after) == 4
+    (root,) = ElementTree.fromstring(after)
+    (description,) = root
+    assert description.attrib == {f"{{{RDF}}}about": "", WITH_RATING: "4"}
+    assert with_rating(with_rating(after, 2), 4) == after
+
+
 def test_a_prefix_taken_for_something_else_is_not_reused() -> None:
     before = wrapped('<rdf:Description xmlns:xmp="urn:a" xmlns:xap="urn:b" xmp:Rating="5"/>')
     assert rating_of(before) is None
@@ -215,8 +237,7 @@ DESCRIBED = f'<rdf:Description xmlns:x="{XMP}">{{}}</rdf:Description>'
         (BOMB, "declares a document type"),
         (READ_A_FILE, "declares a document type"),
         (b"<!DOCTYPE x SYSTEM 'http://localhost:1/x.dtd'><x/>", "declares a document type"),
-        (b"<svg/>", "no rdf:Description"),
-        (wrapped(""), "no rdf:Description"),
+        (b"<svg/>", "no rdf:RDF"),
         (wrapped(DESCRIBED.format("<x:Rating>many</x:Rating>")), "the rating 'many'"),
         (wrapped(DESCRIBED.format("<x:Rating>nan</x:Rating>")), "the rating 'nan'"),
         (wrapped(DESCRIBED.format("<x:Rating>99</x:Rating>")), "the rating '99'"),

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import codecs
-import contextlib
 import io
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -17,10 +15,10 @@ import typer
 from typer.core import TyperGroup
 
 import i2pa
+from i2pa import stopping
 from i2pa.cli.output import warn
 from i2pa.errors import I2paError
 
-EXIT_CTRL_C = 130
 UNPRINTABLE = "i2pa-unprintable"
 """Name of the error handler of stdout and stderr."""
 
@@ -28,41 +26,42 @@ UNPRINTABLE = "i2pa-unprintable"
 class _Commands(TyperGroup):
     """Ends every command with one line, if any, and an exit code; never with a traceback."""
 
-    def make_context(self, *args: Any, **options: Any) -> Any:
-        """Ctrl-C while the command line is parsed is 130 too."""
-        try:
-            return super().make_context(*args, **options)
-        except KeyboardInterrupt:
-            _stopped()
-            sys.exit(EXIT_CTRL_C)
-
     def invoke(self, ctx: Any) -> Any:
         """0 done, 1 nothing could be done, 2 wrong usage, 130 Ctrl-C."""
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-        except I2paError as error:
-            warn(str(error))
-            raise typer.Exit(error.exit_code) from error
+            with stopping.working():
+                result = super().invoke(ctx)
+                sys.stdout.flush()
         except KeyboardInterrupt as error:
-            raise _stopped(str(error)) from error
-        except BrokenPipeError as error:
-            # The reader has gone (`i2pa rank . | head`).
-            _silence_stdout()
-            raise typer.Exit from error
-        except OSError as error:
-            if error.filename is None:
-                _silence_stdout()
-            name = f"{error.filename}: " if error.filename else ""
-            warn(f"{name}{error.strerror or error}")
-            raise typer.Exit(1) from error
+            # A command that was stopped may have more to say of it.
+            warn(str(error) or "stopped")
+            raise typer.Exit(stopping.EXIT_STOPPED) from error
+        except Exception as error:
+            if (end := _ended_by(error)) is None:
+                raise
+            raise end from error
         return result
 
 
-def _stopped(how: str = "") -> typer.Exit:
-    """`how` is what a command that was stopped has to say of it."""
-    warn(how or "stopped")
-    return typer.Exit(EXIT_CTRL_C)
+def _ended_by(error: Exception) -> typer.Exit | None:
+    """What an error ends the command with, once its line is printed; None for others'."""
+    if stopping.came():
+        warn("stopped")
+        return typer.Exit(stopping.EXIT_STOPPED)
+    if isinstance(error, I2paError):
+        warn(str(error))
+        return typer.Exit(error.exit_code)
+    if isinstance(error, BrokenPipeError):
+        # The reader has gone (`i2pa rank . | head`).
+        _silence_stdout()
+        return typer.Exit()
+    if isinstance(error, OSError):
+        if error.filename is None:
+            _silence_stdout()
+        name = f"{error.filename}: " if error.filename else ""
+        warn(f"{name}{error.strerror or error}")
+        return typer.Exit(1)
+    return None
 
 
 def _silence_stdout() -> None:
@@ -113,7 +112,4 @@ def main(argv: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=UNPRINTABLE)
-    # A scheduler's polite end cleans up as Ctrl-C does.
-    with contextlib.suppress(ValueError):  # not the main thread
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
     app(args=list(argv) if argv is not None else None, prog_name="i2pa")

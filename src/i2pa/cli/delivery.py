@@ -15,15 +15,13 @@ from typing import Annotated
 import typer
 
 from i2pa.cli import output
+from i2pa.cli.output import many
 from i2pa.errors import DataError, UserInputError
 from i2pa.scoring.copies import check_apart, copy_files, leftovers, plan_copies
 from i2pa.scoring.gallery import write_gallery
 from i2pa.scoring.names import short_names
 from i2pa.scoring.results import RankedPicture, Ranking
 from i2pa.scoring.stars import Rated, SidecarName, StarsBy, rate
-
-MOST_LINES = 20
-"""Failures named one by one; the rest are counted."""
 
 HtmlOption = Annotated[
     Path | None,
@@ -126,13 +124,13 @@ def deliver(
 
 def _write_page(shown: Ranking, page: Path, places: Sequence[str | Path], dry_run: bool) -> bool:
     if dry_run:
-        output.warn(f"would write {page}: {_many(len(shown.items), 'picture')}")
+        output.warn(f"would write {page}: {many(len(shown.items), 'picture')}")
         return True
     names = short_names([item.path for item in shown.items], places)
     with output.progress("page", "pictures") as progress:
         made = write_gallery(shown, page, names=names, title=_title(places), progress=progress)
-    output.warn_of(made.failures, MOST_LINES)
-    output.warn(f"wrote {page}: {_many(made.pictures, 'picture')}, {made.bytes / 1e6:,.1f} MB")
+    output.warn_of(made.failures)
+    output.warn(f"wrote {page}: {many(made.pictures, 'picture')}, {made.bytes / 1e6:,.1f} MB")
     return made.pictures > 0
 
 
@@ -143,14 +141,14 @@ def _copy(items: Sequence[RankedPicture], folder: Path, dry_run: bool) -> bool:
     if dry_run:
         for copy in made.copied:
             output.warn(f"would copy {copy.source} to {copy.target}")
-    output.warn_of(made.failures, MOST_LINES)
+    output.warn_of(made.failures)
     there = f"; {len(made.same):,} were there already" if made.same else ""
     output.warn(
-        f"{'would copy' if dry_run else 'copied'} {_many(len(made.copied), 'file')} to "
+        f"{'would copy' if dry_run else 'copied'} {many(len(made.copied), 'file')} to "
         f"{folder}{there}"
     )
     if others := leftovers(plan, folder):
-        output.warn(f"{folder} holds {_many(others, 'numbered file')} of another run as well")
+        output.warn(f"{folder} holds {many(others, 'numbered file')} of another run as well")
     return bool(made.copied or made.same)
 
 
@@ -168,10 +166,12 @@ def _rate(items: Sequence[RankedPicture], delivery: Delivery) -> bool:
     if delivery.dry_run:
         for one in made.rated:
             output.warn(_would(one))
-    output.warn_of(made.failures, MOST_LINES)
+    output.warn_of(made.failures)
     counts = {what: sum(one.outcome == what for one in made.rated) for what in _DONE}
-    told = [f"{n:,} {_DONE[what]}" for what, n in counts.items() if n] or ["nothing to do"]
-    output.warn(f"sidecars{' (dry run)' if delivery.dry_run else ''}: {', '.join(told)}")
+    told = ", ".join(f"{n:,} {_DONE[what]}" for what, n in counts.items() if n)
+    if made.failures:
+        told = f"{told or 'none written'}; {len(made.failures):,} failed"
+    output.warn(f"sidecars{' (dry run)' if delivery.dry_run else ''}: {told or 'nothing to do'}")
     if counts["kept"] and not delivery.overwrite_ratings:
         output.warn("--overwrite-ratings replaces ratings that are there, except rejections")
     return bool(made.rated)
@@ -188,7 +188,7 @@ _DONE = {
 def _would(one: Rated) -> str:
     was = "" if one.was is None else f" (now {one.was:g})"
     verb = {"created": "would create", "changed": "would change"}.get(one.outcome, "would leave")
-    return f"{verb} {one.path}: {_many(one.stars, 'star')}{was}"
+    return f"{verb} {one.path}: {many(one.stars, 'star')}{was}"
 
 
 def _check_writable(folder: Path) -> None:
@@ -207,7 +207,3 @@ def _title(places: Sequence[str | Path]) -> str:
     if len(places) == 1 and Path(places[0]).is_dir():
         return Path(places[0]).resolve().name or "Pictures"
     return "Pictures"
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

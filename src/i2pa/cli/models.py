@@ -11,7 +11,7 @@ import typer
 
 from i2pa.cli import output
 from i2pa.cli.app import app
-from i2pa.errors import UserInputError
+from i2pa.errors import DataError, UserInputError
 from i2pa.images.find import pictures_in
 from i2pa.models.catalogue import PAPER_RESNET50, PUBLISHED, MeasuredAccuracy, published
 from i2pa.models.checks import AT_MOST, EngineCheck, check_engine, keep_check
@@ -133,7 +133,7 @@ def check(
     output.warn_of(failures)
     try:
         kept = f"kept in {keep_check(file, result)}"
-    except UserInputError as error:
+    except (UserInputError, DataError) as error:
         output.warn(str(error))
         kept = "not kept"
     if as_json:

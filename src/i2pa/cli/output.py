@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -28,6 +29,10 @@ from i2pa.images.failure import Failure
 from i2pa.scoring.names import readable
 
 PLAIN_PROGRESS_SECONDS = 10.0
+MOST_LINES = 20
+"""Failures named one by one; the rest are counted."""
+LEAST_FOLDED = 20
+"""Columns of a terminal that names get, however narrow it is."""
 
 
 class _Stdout(Console):
@@ -36,24 +41,23 @@ class _Stdout(Console):
         raise BrokenPipeError
 
 
-def stdout() -> Console:
-    """Tables go here; as wide as they need to be where no terminal limits them."""
-    console = _Stdout()
-    return console if console.is_terminal else _Stdout(width=160)
-
-
 def warn(message: str) -> None:
     """One line on stderr, in which no name can drive the terminal."""
     print(f"i2pa: {readable(message)}", file=sys.stderr)
 
 
-def warn_of(failures: Sequence[Failure], most: int | None = None) -> None:
-    """A line for each of the first `most` failures (None: all), and how many more there are."""
-    for failure in failures[:most]:
+def warn_of(failures: Sequence[Failure]) -> None:
+    """A line for each of the first `MOST_LINES` failures, and how many more there are."""
+    for failure in failures[:MOST_LINES]:
         remedy = f"; {failure.remedy}" if failure.remedy else ""
         warn(f"{failure.path}: {failure.reason}{remedy}")
-    if most is not None and len(failures) > most:
-        warn(f"and {len(failures) - most:,} more")
+    if len(failures) > MOST_LINES:
+        warn(f"and {len(failures) - MOST_LINES:,} more")
+
+
+def many(number: int, what: str) -> str:
+    """`1 picture`, `2 pictures`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def printable(name: str) -> Text:
@@ -67,19 +71,41 @@ def print_table(
     rows: Iterable[Sequence[str]],
     numbers: Sequence[str] = (),
 ) -> None:
-    """Print rows under a title line, with the columns named in `numbers` aligned right."""
-    made = Table(box=None, pad_edge=False)
-    for column in columns:
-        numeric = column in numbers
-        made.add_column(
-            column, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold"
-        )
-    for row in rows:
-        made.add_row(*map(printable, row))
-    console = stdout()
+    """Print rows under a title line, with the columns named in `numbers` aligned right.
+
+    Into a pipe or file each row is one line, however long. On a terminal the last column of text
+    takes the room that the others leave it, and folds; the others never do.
+    """
+    cells = [tuple(columns), *(tuple(map(readable, row)) for row in rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    numeric = [column in numbers for column in columns]
+    console = _Stdout()
     if title:
-        console.print(printable(title))
+        console.print(printable(title), soft_wrap=True)
+    if not console.is_terminal:
+        for row in cells:
+            print(_line(row, widths, numeric))
+        return
+    if not all(numeric):
+        folds = max(at for at, number in enumerate(numeric) if not number)
+        left = console.width - sum(widths) + widths[folds] - 2 * (len(widths) - 1)
+        widths[folds] = min(widths[folds], max(left, LEAST_FOLDED))
+    made = Table(box=None, pad_edge=False)
+    for column, width, number in zip(columns, widths, numeric, strict=True):
+        made.add_column(column, justify="right" if number else "left", width=width, overflow="fold")
+    for row in cells[1:]:
+        made.add_row(*map(Text, row))
+    # A terminal too narrow for that wraps the lines by itself.
+    console.width = max(console.width, sum(widths) + 2 * len(widths))
     console.print(made)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) -> str:
+    parts = []
+    for cell, width, number in zip(cells, widths, numeric, strict=True):
+        room = " " * (width - cell_len(cell))
+        parts.append(room + cell if number else cell + room)
+    return "  ".join(parts).rstrip()
 
 
 def as_json(schema: str, record: Any) -> str:

@@ -7,12 +7,13 @@ import dataclasses
 import importlib.util
 import io
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from i2pa.cli import output
 from i2pa.errors import DataError, MissingExtraError, UserInputError, needs_extra
-from i2pa.files import check_not_input, whole_file
+from i2pa.files import whole_file
 from i2pa.scoring import Comparison, RankedPicture, Ranking, ScoredPicture, Scores
 from i2pa.scoring.names import readable
 
@@ -34,11 +35,11 @@ _RANK_COLUMNS = (
 )
 
 
-def form_of(as_json: bool, as_csv: bool, out: Path | None, places: Sequence[Path]) -> str:
+def form_of(as_json: bool, as_csv: bool, out: Path | None) -> str:
     """`table`, `json`, `csv` or `parquet`, checked before any work is done.
 
-    Raises UserInputError where options contradict each other, the suffix tells no format or `out`
-    is one of the `places` to read, and MissingExtraError where Parquet cannot be written.
+    Raises UserInputError where options contradict each other or the suffix tells no format, and
+    MissingExtraError where Parquet cannot be written.
     """
     if as_json and as_csv:
         raise UserInputError("--json and --csv exclude each other")
@@ -53,7 +54,6 @@ def form_of(as_json: bool, as_csv: bool, out: Path | None, places: Sequence[Path
         )
     if (as_json and form != "json") or (as_csv and form != "csv"):
         raise UserInputError(f"--output {out} and --{'json' if as_json else 'csv'} disagree")
-    check_not_input(out, *places)
     if form == "parquet" and importlib.util.find_spec("pyarrow") is None:
         raise MissingExtraError("writing Parquet", "data")
     return form
@@ -65,14 +65,15 @@ def show(result: Scores | Ranking, form: str, out: Path | None) -> None:
         _print_pictures(result)
         return
     if out is None:
-        print(_text(result, form), end="")
+        # A file or program gets names as they are.
+        print(_text(result, form, for_people=sys.stdout.isatty()), end="")
         return
     with whole_file(out) as aside:
         if form == "parquet":
             _write_parquet(result, aside)
         else:
             aside.write_text(_text(result, form), encoding="utf-8", errors="surrogateescape")
-    output.warn(f"wrote {out}: {len(result.items):,} pictures")
+    output.warn(f"wrote {out}: {output.many(len(result.items), 'picture')}")
 
 
 def report_failures(result: Scores | Ranking, given: int) -> None:
@@ -81,15 +82,24 @@ def report_failures(result: Scores | Ranking, given: int) -> None:
     if not result.failures:
         return
     if len(result.failures) == given:
-        raise DataError(f"none of {given:,} pictures could be scored")
+        none = "the one picture given" if given == 1 else f"none of {given:,} pictures"
+        raise DataError(f"{none} could{' not' if given == 1 else ''} be scored")
     output.warn(f"{len(result.failures):,} of {given:,} pictures could not be scored")
 
 
 def show_comparison(result: Comparison, as_json: bool) -> None:
-    """Two pictures with one line, more with a matrix and their ranking."""
+    """Two pictures with one line, more with a matrix and their ranking; then those left out."""
     if as_json:
         print(output.as_json("i2pa.compare/1", result))
-        return
+    else:
+        _print_comparison(result)
+    output.warn_of(result.failures)
+    if result.failures:
+        given = len(result.items) + len(result.failures)
+        output.warn(f"{len(result.failures):,} of {given:,} pictures could not be compared")
+
+
+def _print_comparison(result: Comparison) -> None:
     title = _title(result)
     if len(result.items) == 2:
         _print_scores(title, result.items)
@@ -162,7 +172,7 @@ def _print_ranking(title: str, items: Sequence[RankedPicture]) -> None:
     rows = [
         (
             str(item.rank),
-            f"{item.tied_with[0]}-{item.tied_with[1]}" if item.tied_with else "",
+            _ties(item),
             *((_group(item),) if grouped else ()),
             f"{item.percentile:.1f}",
             item.level,
@@ -176,13 +186,19 @@ def _print_ranking(title: str, items: Sequence[RankedPicture]) -> None:
     output.print_table(title, columns, rows, numbers=("rank", "ties with", "percentile", "score"))
 
 
+def _ties(item: RankedPicture) -> str:
+    first, last = item.tied_with or (item.rank, item.rank)
+    # Equal scores share a rank already, which says as much.
+    return f"{first}-{last}" if first < last else ""
+
+
 def _group(item: RankedPicture) -> str:
     if item.group is None:
         return ""
     return f"{item.group} best" if item.group_rank == 1 else str(item.group)
 
 
-def _text(result: Scores | Ranking, form: str) -> str:
+def _text(result: Scores | Ranking, form: str, for_people: bool = False) -> str:
     if form == "json":
         kind = "score" if isinstance(result, Scores) else "rank"
         return output.as_json(f"i2pa.{kind}/1", result) + "\n"
@@ -190,8 +206,13 @@ def _text(result: Scores | Ranking, form: str) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_RANK_COLUMNS if isinstance(result, Ranking) else _SCORE_COLUMNS)
     for item in result.items:
-        writer.writerow(_flat(item).values())
+        row = _flat(item).values()
+        writer.writerow(map(_harmless, row) if for_people else row)
     return text.getvalue()
+
+
+def _harmless(value: object) -> object:
+    return readable(value) if isinstance(value, str) else value
 
 
 def _flat(item: ScoredPicture) -> dict[str, object]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -13,12 +15,14 @@ from i2pa.cli import delivery, output
 from i2pa.cli.app import app
 from i2pa.cli.results import form_of, report_failures, show, show_comparison
 from i2pa.errors import DataError, UserInputError
+from i2pa.files import check_not_input
 from i2pa.images.find import found_among
 from i2pa.images.lists import listed
-from i2pa.models.engine import AUTO
-from i2pa.models.registry import DEFAULT
+from i2pa.models.checks import kept_checks, processor_name
+from i2pa.models.engine import AUTO, PRECISIONS, precision_named
+from i2pa.models.registry import DEFAULT, model_path
 from i2pa.models.score_cache import ScoreCache
-from i2pa.scoring import load_model
+from i2pa.scoring import Scorer, load_model
 
 Places = Annotated[
     list[Path],
@@ -86,14 +90,17 @@ def rank(
     verify: Verify = False,
 ) -> None:
     """Rank pictures, best first. Example: i2pa rank ~/album --best 9"""
-    if diverse and best is None:
-        raise UserInputError("--diverse needs --best", remedy="say how many, as --best 9")
-    form = form_of(as_json, as_csv, out, places)
+    for given, option in ((diverse, "--diverse"), (whole_groups, "--all")):
+        if given and best is None:
+            raise UserInputError(f"{option} needs --best", remedy="say how many, as --best 9")
+    form = form_of(as_json, as_csv, out)
     wanted = delivery.Delivery(html, copy_to, xmp, stars, sidecar, overwrite_ratings, dry_run)
-    named = listed(places, column=column)
+    named = _listed(places, column)
     delivery.check(wanted, named)
     pictures = found_among(named)
-    scorer = load_model(model, engine=engine, precision=precision)
+    files = [file for picture in pictures for file in picture.files]
+    _check_outputs((out, html), places, files)
+    scorer = _load(model, engine, precision)
     with _scoring(no_cache, verify) as cache, output.progress("scoring", "pictures") as progress:
         ranking, shown = scorer.rank_all(
             pictures,
@@ -125,9 +132,10 @@ def score(
     verify: Verify = False,
 ) -> None:
     """Score pictures in the order given. Example: i2pa score a.jpg b.png --csv"""
-    form = form_of(as_json, as_csv, out, pictures)
-    pictures = _files(pictures, column)
-    scorer = load_model(model, engine=engine, precision=precision)
+    form = form_of(as_json, as_csv, out)
+    places, pictures = pictures, _files(pictures, column)
+    _check_outputs((out,), places, pictures)
+    scorer = _load(model, engine, precision)
     with _scoring(no_cache, verify) as cache, output.progress("scoring", "pictures") as progress:
         scores = scorer.score(pictures, progress=progress, cache=cache)
     show(scores, form, out)
@@ -150,17 +158,60 @@ def compare(
 ) -> None:
     """How likely each picture gets more likes. Example: i2pa compare a.jpg b.jpg"""
     pictures = _files(pictures, column)
-    scorer = load_model(model, engine=engine, precision=precision)
+    scorer = _load(model, engine, precision)
     with _scoring(no_cache, verify) as cache:
         comparison = scorer.compare(*pictures, cache=cache)
     show_comparison(comparison, as_json)
+
+
+def _listed(places: list[Path], column: str | None) -> list[Path]:
+    """What the places name. Raises UserInputError for an address of the web."""
+    for place in places:
+        # A path has lost one of its slashes.
+        if re.match(r"[a-z]{2,}:/", str(place), re.IGNORECASE) and not os.path.lexists(place):
+            raise UserInputError(
+                "addresses are not fetched",
+                where=str(place).replace(":/", "://", 1),
+                remedy="give files",
+            )
+    return listed(places, column=column)
+
+
+def _check_outputs(
+    outputs: Sequence[Path | None], places: Sequence[Path], pictures: Sequence[Path]
+) -> None:
+    for path in outputs:
+        if path is not None:
+            check_not_input(path, *places, *pictures)
+
+
+def _load(model: str, engine: str, precision: str) -> Scorer:
+    """The model, with a line of what a precision below float32 is known to cost."""
+    scorer = load_model(model, engine=engine, precision=precision)
+    if precision_named(precision) == PRECISIONS[0]:
+        return scorer
+    name = scorer.model.engine
+    known = [
+        check
+        for check in kept_checks(model_path(model), scorer.model.sha256)
+        if (check.engine, check.processor) == (name, processor_name())
+    ]
+    if known:
+        cost = f"turns round {known[0].flip_rate:.2%} of pairs here (i2pa models check)"
+    else:
+        cost = (
+            "how many pairs it turns round was not checked here: "
+            f"i2pa models check {model} --images FOLDER --engine {engine} --precision {precision}"
+        )
+    output.warn(f"{name}: {cost}")
+    return scorer
 
 
 def _files(places: list[Path], column: str | None) -> list[Path]:
     """Picture files in the order given, repeats kept. Raises UserInputError for a folder."""
     for folder in (path for path in places if path.is_dir()):
         raise UserInputError("is a folder", where=str(folder), remedy=f"try: i2pa rank {folder}")
-    files = listed(places, column=column)
+    files = _listed(places, column)
     if not files:
         raise DataError("no pictures found", remedy="the list or table given is empty")
     return files

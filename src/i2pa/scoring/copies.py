@@ -126,10 +126,10 @@ def copy_files(
                 copied.append(copy)
             except ImageError as error:
                 failures.append(Failure.of(copy.source, error))
-            except UserInputError as error:
+            except (UserInputError, DataError) as error:
                 number = error.__cause__.errno if isinstance(error.__cause__, OSError) else None
                 if number in _BAD_NAME:
-                    failures.append(Failure.of(copy.target, error))
+                    failures.append(Failure(str(copy.target), error.what, "rename the original"))
                     continue
                 raise DataError(
                     f"{error.what}; {len(copied):,} of {len(plan) - len(same):,} files copied",

@@ -115,7 +115,7 @@ class Comparison:
     `matrix[i][j]` is the chance that picture i gets more likes than picture j, posted by the same
     account at a similar time; matrix[i][j] + matrix[j][i] is 1 exactly. `verdicts` has each two
     pictures once. Between .4 and .6 the verdict is a tie. `items` are in the order given, each
-    with its rank among them.
+    with its rank among them; `failures` could not be read, and have no place in the matrix.
     """
 
     model: ModelUsed
@@ -123,6 +123,7 @@ class Comparison:
     items: tuple[RankedPicture, ...]
     matrix: tuple[tuple[float, ...], ...]
     verdicts: tuple[Duel, ...]
+    failures: tuple[Failure, ...] = ()
 
     @property
     def first(self) -> RankedPicture:

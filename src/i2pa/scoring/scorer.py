@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from i2pa.errors import ModelError, UserInputError
+from i2pa.errors import ImageError, ModelError, UserInputError
 from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
 from i2pa.images.find import Found
@@ -162,15 +162,24 @@ class Scorer:
     def compare(self, *pictures: Given, cache: ScoreCache | None = None) -> Comparison:
         """The calibrated probability that each picture gets more likes than each other.
 
-        Raises ImageError where one of them cannot be read, UserInputError for fewer than two or
-        more than 100.
+        An unreadable picture becomes a failure where two others are left. Raises ImageError where
+        they are not, UserInputError for fewer than two or more than 100.
         """
         check_comparable(len(pictures))
         pipeline = self._pipeline(cache)
-        measured = [pipeline.one(picture, place) for place, picture in enumerate(pictures)]
-        return compare_measured(
+        measured: list[Measured] = []
+        errors: list[ImageError] = []
+        for place, picture in enumerate(pictures):
+            try:
+                measured.append(pipeline.one(picture, place))
+            except ImageError as error:
+                errors.append(error)
+        if len(measured) < 2:
+            raise _of_all(errors)
+        compared = compare_measured(
             measured, self._chances, self._quantiles, self.model, self.metadata.reference.name
         )
+        return replace(compared, failures=tuple(Failure.of(e.where, e) for e in errors))
 
     def stream(
         self, pictures: Iterable[Given], *, cache: ScoreCache | None = None
@@ -224,3 +233,10 @@ class Scorer:
     def _place(self, one: Measured) -> ScoredPicture:
         at = float(percentile(one.score, self._quantiles)[0])
         return ScoredPicture(one.name, one.score, at, level(at))
+
+
+def _of_all(errors: list[ImageError]) -> ImageError:
+    """The first error, which says how many more there are."""
+    first, others = errors[0], len(errors) - 1
+    more = f" ({others:,} more cannot be read either)" if others else ""
+    return ImageError(f"{first.what}{more}", where=first.where, remedy=first.remedy)

@@ -6,6 +6,8 @@ picture itself is never changed. How a sidecar is read and edited is the busines
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,6 +28,11 @@ LARGEST = 64_000_000
 
 _SUFFIX = ".xmp"
 _EXIF_RATING = 0x4746
+_REMEDIES: dict[int | None, str] = {
+    errno.ENAMETOOLONG: "shorten the picture's name",
+    errno.ENOSPC: "make room and run the same command again",
+    errno.EDQUOT: "make room and run the same command again",
+}
 _WITH_METADATA = ("JPEG", "PNG", "WEBP", "TIFF")
 
 
@@ -148,7 +155,7 @@ def _sidecars(
         return [(sidecar, False) for sidecar in full]
     # Lightroom looks for the name of the RAW file, which is a twin wherever there is one.
     short = files[-1].parent / f"{files[-1].stem}{_SUFFIX}"
-    return [(full[0] if short in done or short.exists() else short, False)]
+    return [(full[0] if short in done or os.path.lexists(short) else short, False)]
 
 
 def _rate_one(
@@ -160,6 +167,9 @@ def _rate_one(
     if was in (REJECTED, stars) or (was is not None and not overwrite):
         return Rated(str(sidecar), stars, kept, was)
     written = with_rating(data, stars) if exists else new_sidecar(stars)
+    # Renaming would replace what its owner has locked.
+    if exists and not os.access(sidecar, os.W_OK):
+        raise DataError("is write-protected", remedy="left alone")
     if not dry_run:
         _write(sidecar, written, exists)
     return Rated(str(sidecar), stars, "changed" if exists else "created", was)
@@ -177,11 +187,18 @@ def _read(sidecar: Path) -> bytes:
 
 
 def _write(sidecar: Path, data: bytes, exists: bool) -> None:
-    mode = sidecar.stat().st_mode if exists else None
-    with whole_file(sidecar) as aside:
-        aside.write_bytes(data)
-    if mode is not None:
-        sidecar.chmod(mode)
+    try:
+        mode = sidecar.stat().st_mode if exists else None
+        with whole_file(sidecar) as aside:
+            aside.write_bytes(data)
+        if mode is not None:
+            sidecar.chmod(mode)
+    except OSError as error:
+        raise DataError(f"cannot be written ({error.strerror or error})") from error
+    except I2paError as error:
+        # A sidecar has its place beside the picture, so another is no remedy.
+        number = error.__cause__.errno if isinstance(error.__cause__, OSError) else None
+        raise DataError(error.what, remedy=_REMEDIES.get(number, "")) from error
 
 
 def _rating_within(files: Sequence[Path]) -> float | None:

@@ -64,16 +64,15 @@ def with_rating(data: bytes, stars: int) -> bytes:
     """The sidecar with its rating set to `stars`, every other byte as it was.
 
     A rating is replaced where it stands, as an attribute or an element; where there is none, an
-    attribute is added to the first description. Raises DataError where the sidecar cannot be
-    understood, or has no place for a rating.
+    attribute is added to the first description, or a description to rdf:RDF. Raises DataError
+    where the sidecar cannot be understood, or has no place for a rating.
     """
     text = _Text.of(data)
     found = _find(text.utf8)
     value = str(stars).encode()
     edits = [(spot.start, spot.end, spot.open + value + spot.close) for spot in found.spots]
     if not edits:
-        at, added = _new_attribute(text.utf8, found, value)
-        edits = [(at, at, added)]
+        edits = [_new_rating(text.utf8, found, value)]
     changed = text.utf8
     for start, end, put in sorted(edits, reverse=True):
         changed = changed[:start] + put + changed[end:]
@@ -126,6 +125,8 @@ class _Found:
     spots: list[_Spot] = field(default_factory=list)
     description: int | None = None
     """Where the tag of the first top-level description starts."""
+    root: int | None = None
+    """Where the tag of the first rdf:RDF starts."""
     prefixes: dict[str, str] = field(default_factory=dict)
     """What each prefix means there."""
 
@@ -172,6 +173,8 @@ class _Finder:
         if self._rating is not None:
             raise DataError("holds a rating with parts, which i2pa cannot change")
         at = self._parser.CurrentByteIndex
+        if name == _ROOT and self.found.root is None:
+            self.found.root = at
         if name == _DESCRIPTION and self._open[-1:] == [_ROOT]:
             if self.found.description is None:
                 self.found.description, self.found.prefixes = at, scope
@@ -267,12 +270,33 @@ def _tag_end(utf8: bytes, tag: int) -> tuple[int, bool]:
     return end.end(), bool(end[1])
 
 
-def _new_attribute(utf8: bytes, found: _Found, value: bytes) -> tuple[int, bytes]:
+def _new_rating(utf8: bytes, found: _Found, value: bytes) -> tuple[int, int, bytes]:
+    """The bytes to replace by a rating (start to end, empty where it is added), and its text."""
+    if found.description is not None:
+        at, added = _new_attribute(utf8, found, found.description, value)
+        return at, at, added
+    if found.root is None:
+        raise DataError("has no rdf:RDF, so no place for a rating")
+    # The sidecar may know these prefixes for something else, or not at all.
+    description = b"".join(
+        (
+            b'<rdf:Description xmlns:rdf="%s" rdf:about=""' % RDF.encode(),
+            b' xmlns:xmp="%s" xmp:Rating="%s"/>' % (XMP.encode(), value),
+        )
+    )
+    inside, empty = _tag_end(utf8, found.root)
+    if not empty:
+        return inside, inside, description
+    name = _TAG_NAME.match(utf8, found.root)
+    assert name is not None
+    slash = utf8.rindex(b"/", found.root, inside)
+    return slash, inside, b">" + description + b"</" + name[0][1:] + b">"
+
+
+def _new_attribute(utf8: bytes, found: _Found, tag: int, value: bytes) -> tuple[int, bytes]:
     """Where to add a rating, and its text: in the manner of the attributes that are there."""
-    if found.description is None:
-        raise DataError("has no rdf:Description, so no place for a rating")
-    attributes = _attributes(utf8, found.description)
-    name = _TAG_NAME.match(utf8, found.description)
+    attributes = _attributes(utf8, tag)
+    name = _TAG_NAME.match(utf8, tag)
     assert name is not None
     at, space = (attributes[-1].end(), attributes[-1][1]) if attributes else (name.end(), b" ")
     known = [prefix for prefix, uri in found.prefixes.items() if prefix and uri == XMP]

@@ -1,0 +1,69 @@
+"""What Ctrl-C, and a scheduler's polite end (SIGTERM), do to the command `i2pa`.
+
+While a command works they raise KeyboardInterrupt, so that it cleans up and says what is kept.
+Before that there is nothing to clean up, and much that would make a traceback or an error of its
+own of KeyboardInterrupt: they end the process at once. Once the work is done they come too late.
+Only the process's own entry point installs this; a program that uses i2pa keeps its handlers.
+No import here takes long: until it is installed, a signal ends in a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+EXIT_STOPPED = 130
+
+
+class _State:
+    def __init__(self) -> None:
+        self.working = False
+        self.came = False
+        self.code: int | None = None
+
+
+_state = _State()
+
+
+def install() -> None:
+    """Handle both signals from here on; in the main thread only."""
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
+
+
+@contextmanager
+def working() -> Iterator[None]:
+    """Around what has something to clean up."""
+    try:
+        _state.working = True
+        yield
+    finally:
+        _state.working = False
+
+
+def came() -> bool:
+    """Whether a signal came, whatever became of the KeyboardInterrupt that it raised.
+
+    Libraries in C, numpy and onnxruntime among them, make an ImportError of it.
+    """
+    return _state.came
+
+
+def end_with(code: int) -> None:
+    """The work is done, and the process about to end with `code`."""
+    _state.code = code
+
+
+def _stop(number: int, frame: object) -> None:
+    del number, frame
+    asked_before, _state.came = _state.came, True
+    if _state.working:
+        raise KeyboardInterrupt
+    if _state.code is not None and not asked_before:
+        # What is left is Python's own end; only who asks again has to wait too long for it.
+        return
+    if not asked_before:
+        os.write(2, b"i2pa: stopped\n")
+    os._exit(EXIT_STOPPED if _state.code is None else _state.code)

@@ -1,0 +1,78 @@
+"""Tables in pipes and on terminals of any width, and long lists of failures."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from i2pa.cli import output, results
+from i2pa.cli.output import print_table, warn_of
+from i2pa.cli.results import show
+from i2pa.images.failure import Failure
+from i2pa.scoring.results import ModelUsed, ScoredPicture, Scores
+from ranked_set import picture, ranking_of
+
+COLUMNS = ("rank", "level", "picture")
+ROWS = [("1", "excellent", "x" * 300), ("20", "fair", "日本.jpg"), ("300", "", "a\x1b[31m\n.jpg")]
+
+
+def test_in_a_pipe_each_row_is_one_line_without_padding(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("title " * 60, COLUMNS, ROWS, numbers=("rank",))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "title " * 60,
+        "rank  level      picture",
+        "   1  excellent  " + "x" * 300,
+        "  20  fair       日本.jpg",
+        " 300             a\ufffd[31m\ufffd.jpg",
+    ]
+
+
+@pytest.mark.parametrize("width", [10, 40, 60, 200])
+def test_a_terminal_folds_names_only(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    print_table("", COLUMNS, ROWS, numbers=("rank",))
+    lines = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out).splitlines()
+    room = max(width - 4 - 9 - 4, output.LEAST_FOLDED)
+    assert lines[0].split() == list(COLUMNS)
+    assert lines[1].rstrip() == "   1  excellent  " + "x" * room
+    assert sum(line.count("x") for line in lines[2:]) == 300 - room
+    assert all(cell_len(line.rstrip()) <= 17 + room for line in lines)
+
+
+def test_long_lists_of_failures_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    warn_of([Failure(f"{n}.jpg", "broken") for n in range(25)])
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "i2pa: 0.jpg: broken"
+    assert lines[19:] == ["i2pa: 19.jpg: broken", "i2pa: and 5 more"]
+    warn_of([Failure(f"{n}.jpg", "broken") for n in range(20)])
+    assert "more" not in capsys.readouterr().err
+
+
+def test_csv_is_exact_in_a_pipe_and_harmless_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    model = ModelUsed("m", 1, "0", "t", "e")
+    scores = Scores(model, "r", (ScoredPicture("a\x1b[31m.jpg", 0.5, 50.0, "fair"),), ())
+    show(scores, "csv", None)
+    assert "a\x1b[31m.jpg,0.5,50.0,fair" in capsys.readouterr().out
+    monkeypatch.setattr(results.sys.stdout, "isatty", lambda: True)
+    show(scores, "csv", None)
+    assert "a\ufffd[31m.jpg,0.5,50.0,fair" in capsys.readouterr().out
+    show(scores, "csv", tmp_path / "r.csv")
+    assert "a\x1b[31m.jpg" in (tmp_path / "r.csv").read_text()
+
+
+def test_equal_ranks_are_no_interval(capsys: pytest.CaptureFixture[str]) -> None:
+    tied = [(1, (1, 1)), (1, (1, 1)), (3, (3, 4)), (4, (3, 4)), (5, None)]
+    items = [picture(f"{n}.jpg", rank, tied_with=ties) for n, (rank, ties) in enumerate(tied)]
+    show(ranking_of(tuple(items)), "table", None)
+    lines = capsys.readouterr().out.splitlines()[2:]
+    assert ["3-4" in line for line in lines] == [False, False, True, True, False]
+    assert not any("1-1" in line for line in lines)

@@ -1,0 +1,70 @@
+"""Ctrl-C and SIGTERM at chosen moments of a whole run of the command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# `moment` is a module about to be imported, or a call; the signal comes there.
+SENDER = """
+import os, signal, sys
+
+number, moment = getattr(signal, sys.argv.pop(1)), sys.argv.pop(1)
+
+def send():
+    os.kill(os.getpid(), number)
+
+class Finder:
+    def find_spec(self, name, *rest):
+        if name == moment:
+            try:
+                send()
+            except KeyboardInterrupt:
+                # As the initialisation of modules in C does.
+                raise ImportError("initialization failed")
+
+sys.meta_path.insert(0, Finder())
+if moment == "parsing":
+    import typer.main
+    build = typer.main.get_command
+    typer.main.get_command = lambda *given: (send(), build(*given))[1]
+if moment == "the end":
+    import threading
+    threading._register_atexit(send)
+from i2pa.__main__ import main
+main()
+"""
+
+
+def stopped_at(moment: str, signal: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", SENDER, signal, moment, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
+@pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("moment", ["typer", "i2pa.cli.personal", "parsing", "onnxruntime"])
+def test_a_stop_is_one_line_and_130(moment: str, signal: str, examples: Path) -> None:
+    done = stopped_at(moment, signal, "rank", examples / "coffee.png", "--no-cache")
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "i2pa: stopped\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
+def test_a_stop_of_work_that_is_done_comes_too_late(examples: Path) -> None:
+    done = stopped_at("the end", "SIGINT", "rank", examples / "coffee.png", "--no-cache")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "coffee.png" in done.stdout
+
+
+def test_importing_i2pa_handles_no_signal() -> None:
+    code = (
+        "import signal, i2pa.cli; "
+        "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler; "
+        "assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL"
+    )
+    run = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    subprocess.run([sys.executable, "-c", run + code], check=True)
