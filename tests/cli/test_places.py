@@ -78,7 +78,7 @@ def test_an_empty_list_is_one_line(album):
     for command in ("rank", "score", "compare"):
         code, out, err = i2pa(command, "-", folder=album)
         assert (code, out) == (1, "")
-        assert "no pictures found" in err
+        assert "-: the list is empty; write a path a line" in err
         assert len(err.splitlines()) == 1
 
 

@@ -12,7 +12,7 @@ import typer
 from i2pa.cli import delivery, output
 from i2pa.cli.app import app
 from i2pa.cli.results import form_of, report_failures, show, show_comparison
-from i2pa.errors import DataError, UserInputError
+from i2pa.errors import UserInputError
 from i2pa.images.find import found_among
 from i2pa.images.lists import listed
 from i2pa.models.engine import AUTO
@@ -23,8 +23,8 @@ from i2pa.scoring import load_model
 Places = Annotated[
     list[Path],
     typer.Argument(
-        help="Folders (searched in depth), picture files, globs, tables of paths "
-        "(.csv, .tsv, .parquet), or - for a list on stdin."
+        help="Folders (searched in depth), picture files, globs, lists of paths (.txt), tables of "
+        "paths (.csv, .tsv, .parquet), or - for a list on stdin."
     ),
 ]
 ColumnOption = Annotated[
@@ -112,7 +112,9 @@ def rank(
 def score(
     pictures: Annotated[
         list[Path],
-        typer.Argument(help="Picture files, globs, tables of paths, or - for a list on stdin."),
+        typer.Argument(
+            help="Picture files, globs, lists (.txt) or tables of paths, or - for a list on stdin."
+        ),
     ],
     column: ColumnOption = None,
     model: ModelOption = DEFAULT,
@@ -160,10 +162,7 @@ def _files(places: list[Path], column: str | None) -> list[Path]:
     """Picture files in the order given, repeats kept. Raises UserInputError for a folder."""
     for folder in (path for path in places if path.is_dir()):
         raise UserInputError("is a folder", where=str(folder), remedy=f"try: i2pa rank {folder}")
-    files = listed(places, column=column)
-    if not files:
-        raise DataError("no pictures found", remedy="the list or table given is empty")
-    return files
+    return listed(places, column=column)
 
 
 @contextmanager
