@@ -95,8 +95,8 @@ def paths_in(
     missing = [path for path in paths if not os.path.lexists(path)]
     if len(missing) >= most_missing * len(paths):
         raise DataError(
-            f"{len(missing):,} of the {len(paths):,} files it names are not there; they were looked "
-            f"for below {folder.absolute()}, the first as {missing[0]}",
+            f"{len(missing):,} of the {len(paths):,} files it names are not there; they were "
+            f"looked for below {folder.absolute()}, the first as {missing[0]}",
             where=str(place),
             remedy=remedy
             or "put the list into the folder that its paths start from, or give it there: - < LIST",
