@@ -22,7 +22,7 @@ from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
 from i2pa.images.open import read_bytes, time_taken
 from i2pa.images.transforms import Pixels, Transform
-from i2pa.models.cache import VectorStore, cache_folder
+from i2pa.models.cache import VectorStore, embeddings_folder
 from i2pa.models.engine import Engine, usable_cores
 
 MOST_UNREADABLE = 0.05
@@ -78,7 +78,7 @@ def embed(
     `sha256` is the model file's. What the cache holds is not computed again; `progress` is told
     pictures done, of those to compute.
     """
-    place = cache_folder() / "embeddings" / f"{sha256}-{transform.tag}"
+    place = embeddings_folder() / f"{sha256}-{transform.tag}"
     store = VectorStore(place, width, np.float32)
     by_digest = {picture.sha256: picture for picture in pictures}
     known = store.rows(list(by_digest))
