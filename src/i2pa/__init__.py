@@ -12,6 +12,7 @@ from i2pa.errors import DataError, I2paError, ImageError, ModelError, UserInputE
 
 if TYPE_CHECKING:
     from i2pa.audit import audit_pairs
+    from i2pa.images.find import pictures_in
     from i2pa.pairs import PairRules, build_pairs
     from i2pa.personal import personalize
     from i2pa.posts import read_posts
@@ -32,6 +33,7 @@ __all__ = [
     "build_pairs",
     "load_model",
     "personalize",
+    "pictures_in",
     "read_posts",
     "train",
 ]
@@ -43,6 +45,7 @@ _ROOMS = {
     "build_pairs": "i2pa.pairs",
     "load_model": "i2pa.scoring",
     "personalize": "i2pa.personal",
+    "pictures_in": "i2pa.images.find",
     "read_posts": "i2pa.posts",
     "train": "i2pa.training",
 }

@@ -101,6 +101,7 @@ def test_too_few_write_nothing_unless_asked(
         (("--keep", "keep", "--reject", "reject", "--user", "me"), "--user means nothing"),
         (("--keep", "keep", "--reject", "reject", "--within", "week"), "choose from auto"),
         (("--keep", "keep", "--reject", "reject", "--model", "none"), "no model 'none'"),
+        (("--keep", "a.jpg", "b.jpg", "--reject", "reject"), "'b.jpg' belongs to no option; a pat"),
     ],
 )
 def test_wrong_usage_is_one_line(

@@ -41,6 +41,12 @@ def test_missing_and_empty_places(tmp_path):
         pictures_in([tmp_path])
 
 
+def test_one_folder_may_be_given_as_it_is(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    for place in (tmp_path, str(tmp_path), [tmp_path]):
+        assert pictures_in(place) == [tmp_path / "a.jpg"]
+
+
 def touched(folder, *names):
     paths = [folder / name for name in names]
     for path in paths:

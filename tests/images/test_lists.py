@@ -219,7 +219,7 @@ def test_globs_end_where_folders_link_to_themselves(album):
 def test_a_list_away_from_its_folder_says_where_it_looked(album):
     favourites = album / "deep" / "favourites.txt"
     favourites.write_text("a.jpg\nb.jpg\n")
-    said = rf"favourites\.txt: 2 of the 2 files .* below {album / 'deep'}, .*; put the list into"
+    said = rf"favourites\.txt: 2 of the 2 files .* below {album / 'deep'}, .*; put it into"
     with pytest.raises(DataError, match=said):
         listed([favourites])
     assert names_of(album, listed([favourites], base=album)) == ["a.jpg", "b.jpg"]

@@ -34,9 +34,13 @@ class Found:
 
 
 def pictures_in(
-    places: Iterable[str | Path], *, column: str | None = None, stdin: BinaryIO | None = None
+    places: str | Path | Iterable[str | Path],
+    *,
+    column: str | None = None,
+    stdin: BinaryIO | None = None,
 ) -> list[Path]:
-    """The files of `found_in` to look at, without their twins."""
+    """The files of `found_in` to look at, without their twins; `places` may be one folder."""
+    places = [places] if isinstance(places, str | Path) else places
     return [found.path for found in found_in(places, column=column, stdin=stdin)]
 
 

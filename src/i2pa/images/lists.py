@@ -99,7 +99,7 @@ def paths_in(
             f"looked for below {folder.absolute()}, the first as {missing[0]}",
             where=str(place),
             remedy=remedy
-            or "put the list into the folder that its paths start from, or give it there: - < LIST",
+            or "put it into the folder that its paths start from, or give it there as: - < LIST",
         )
     return paths
 
