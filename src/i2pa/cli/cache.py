@@ -20,7 +20,10 @@ def cache(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Where scores and embeddings are kept, and how many. Example: i2pa cache --delete"""
+    """Where scores and embeddings are kept.
+
+    Example: i2pa cache --delete
+    """
     scores, size = scores_file(), _size()
     embeddings, taken = embeddings_folder(), embeddings_bytes()
     if not as_json:

@@ -18,10 +18,9 @@ def is_pattern(place: Path) -> bool:
 
 
 def matches(pattern: Path) -> list[Path]:
-    """Files and folders that match, sorted; `**` as a part of its own means any depth,
-    and at the end all files there.
+    """Files and folders that match, sorted.
 
-    Linked folders are followed, each once, so links to a folder around them end. Names that begin
+    `**` as a part of its own means any depth, and as the last one all files there. Linked folders are followed, each once, so links to a folder around them end. Names that begin
     with a dot match only where the pattern has the dot.
     """
     return sorted(set(_matches(Path(), pattern.parts)))
