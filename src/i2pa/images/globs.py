@@ -20,8 +20,9 @@ def is_pattern(place: Path) -> bool:
 def matches(pattern: Path) -> list[Path]:
     """Files and folders that match, sorted.
 
-    `**` as a part of its own means any depth, and as the last one all files there. Linked folders are followed, each once, so links to a folder around them end. Names that begin
-    with a dot match only where the pattern has the dot.
+    `**` as a part of its own means any depth, and as the last one all files there. Linked folders
+    are followed, each once, so links to a folder around them end. Names that begin with a dot
+    match only where the pattern has the dot.
     """
     return sorted(set(_matches(Path(), pattern.parts)))
 
