@@ -114,3 +114,14 @@ def test_names_of_any_bytes_are_found(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     # A folder is looked into whatever its name; a pipe is for reading to refuse.
     assert {p.name for p in pictures_in([tmp_path])} == {*map(os.fsdecode, names), "pipe.jpg"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links are for administrators there")
+def test_a_picture_and_its_raw_named_by_two_spellings_of_a_folder_are_one(tmp_path, monkeypatch):
+    (tmp_path / "album").mkdir()
+    jpg, raw = touched(tmp_path / "album", "a.jpg", "a.nef")
+    (tmp_path / "link").symlink_to(tmp_path / "album")
+    monkeypatch.chdir(tmp_path / "album")
+    for places in (["a.jpg", raw, jpg], [jpg, tmp_path / "link" / "a.nef", tmp_path / "link"]):
+        (found,) = found_in(places)
+        assert (found.path, found.twins) == (Path(places[0]), (Path(places[1]),))

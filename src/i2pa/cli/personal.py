@@ -10,7 +10,6 @@ import typer
 from i2pa.cli import output
 from i2pa.cli.app import app
 from i2pa.cli.data import DownloadedAt, JsonFlag, parse_time
-from i2pa.cli.delivery import MOST_LINES
 from i2pa.errors import DataError, UserInputError, needs_extra
 from i2pa.models.registry import DEFAULT
 
@@ -161,7 +160,7 @@ def personalize(
                 allow_unreadable=allow_unreadable,
                 use_cache=not no_cache,
                 progress=progress,
-                left_out=lambda failures: output.warn_of(failures, MOST_LINES),
+                left_out=output.warn_of,
                 warn=output.warn,
             ),
             fit_progress=fit_progress,

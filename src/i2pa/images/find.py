@@ -80,14 +80,17 @@ def found_among(named: Iterable[Path]) -> list[Found]:
             where=", ".join(map(str, named)),
             remedy=f"looked for files ending in {' '.join(sorted(SUFFIXES))}",
         )
-    return _with_twins(list(found.values()))
+    return _with_twins(found)
 
 
-def _with_twins(paths: list[Path]) -> list[Found]:
-    """The first JPEG, else HEIC, of each name in a folder takes the RAW files of that name."""
-    alike: dict[tuple[Path, str], list[Path]] = defaultdict(list)
-    for path in paths:
-        alike[path.parent, path.stem.casefold()].append(path)
+def _with_twins(found: dict[str, Path]) -> list[Found]:
+    """The first JPEG, else HEIC, of each name in a folder takes the RAW files of that name.
+
+    `found` has the paths by where they really are, however their folders are called.
+    """
+    alike: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    for whole, path in found.items():
+        alike[os.path.dirname(whole), path.stem.casefold()].append(path)  # noqa: PTH120
     twins: dict[Path, tuple[Path, ...]] = {}
     for group in alike.values():
         raws = tuple(path for path in group if path.suffix.lower() in RAW_SUFFIXES)
@@ -100,7 +103,7 @@ def _with_twins(paths: list[Path]) -> list[Found]:
         if raws and shown:
             twins[shown[0]] = raws
     hidden = {raw for raws in twins.values() for raw in raws}
-    return [Found(path, twins.get(path, ())) for path in paths if path not in hidden]
+    return [Found(path, twins.get(path, ())) for path in found.values() if path not in hidden]
 
 
 def _is_folder(place: Path) -> bool:
