@@ -22,7 +22,7 @@ from PIL import Image
 
 from i2pa.errors import DataError
 from i2pa.images.find import pictures_in
-from i2pa.personal import PersonalTaste, personalize
+from i2pa.personal import PersonalTaste, Reading, personalize
 
 SIZES = (20, 50, 100)
 NULL_SIZE = 40
@@ -106,7 +106,7 @@ def likes(posts: Path, pictures: Path, measure: str, days: int, age: float) -> I
                 measured_by=measure,
                 days=days,
                 min_age_days=age,
-                allow_unreadable=True,
+                reading=Reading(allow_unreadable=True),
             )
         except DataError as error:
             yield f"| {user}, {n} posts | {error} |"

@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from i2pa.audit import audit_pairs
     from i2pa.errors import DataError, I2paError, ImageError, ModelError, UserInputError
+    from i2pa.images.find import pictures_in
     from i2pa.pairs import PairRules, build_pairs
     from i2pa.personal import personalize
     from i2pa.posts import read_posts
@@ -30,6 +31,7 @@ __all__ = [
     "build_pairs",
     "load_model",
     "personalize",
+    "pictures_in",
     "read_posts",
     "train",
 ]
@@ -46,6 +48,7 @@ _ROOMS = {
     "build_pairs": "i2pa.pairs",
     "load_model": "i2pa.scoring",
     "personalize": "i2pa.personal",
+    "pictures_in": "i2pa.images.find",
     "read_posts": "i2pa.posts",
     "train": "i2pa.training",
 }

@@ -88,6 +88,32 @@ def test_too_few_write_nothing_unless_asked(
     assert "**That it is better than the model underneath" in (out / "card.md").read_text()
 
 
+def test_a_missing_favourite_is_named_and_nothing_need_be_cached(
+    place: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [f"keep/{path.name}" for path in sorted((place / "keep").iterdir())]
+    favourites = tmp_path / "favourites"
+    favourites.write_text("\n".join([*names, "keep/gone.png"]))
+    monkeypatch.setenv("I2PA_CACHE", str(tmp_path / "cache"))
+    arguments = (
+        *("personalize", "--keep", favourites, "--reject", f"{place}/reject/*.png"),
+        *("--model", place / "tiny.onnx", "--no-cache", "-o", tmp_path / "mine"),
+    )
+    code, said, err = run(capsys, *arguments, "--images", place)
+    assert code == 0, err
+    assert "22 kept and 22 rejected pictures" in said
+    assert err == f"i2pa: {place}/keep/gone.png: cannot be read (No such file or directory)\n"
+    assert not (tmp_path / "cache").exists()
+    code, said, err = run(capsys, *arguments, "--overwrite")
+    assert (code, said) == (1, "")
+    assert f"looked for below {tmp_path}" in err
+    assert "--images DIR names the folder" in err
+    assert len(err.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -101,6 +127,7 @@ def test_too_few_write_nothing_unless_asked(
         (("--keep", "keep", "--reject", "reject", "--user", "me"), "--user means nothing"),
         (("--keep", "keep", "--reject", "reject", "--within", "week"), "choose from auto"),
         (("--keep", "keep", "--reject", "reject", "--model", "none"), "no model 'none'"),
+        (("--keep", "a.jpg", "b.jpg", "--reject", "reject"), "'b.jpg' belongs to no option; a pat"),
     ],
 )
 def test_wrong_usage_is_one_line(

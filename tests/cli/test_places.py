@@ -1,6 +1,9 @@
 """What `rank` and `score` may be given besides folders and files."""
 
+import html
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -88,7 +91,7 @@ def test_an_empty_list_is_one_line(album):
     for command in ("rank", "score", "compare"):
         code, out, err = i2pa(command, "-", folder=album)
         assert (code, out) == (1, "")
-        assert "no pictures found" in err
+        assert "-: the list is empty; write a path a line" in err
         assert len(err.splitlines()) == 1
 
 
@@ -97,3 +100,39 @@ def test_raw_beside_its_jpeg_is_ranked_once(album):
     code, out, err = i2pa("rank", album, "--json")
     assert (code, err) == (0, "")
     assert len(scored(out)) == 2
+
+
+def favourites_of(page):
+    lines = re.findall('data-line="([^"]*)"', page.read_text())
+    return "".join(html.unescape(line) + "\n" for line in lines)
+
+
+def test_the_favourites_of_a_page_lead_back_to_the_pictures(album):
+    names = ["one/coffee.png", "two/deep/new\nline.png", os.fsdecode(b"two/latin\xe9.jpg")]
+    for name in names:
+        (album / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(album / ("coffee.png" if "png" in name else "rocket.jpg"), album / name)
+    pictures = {str(album / name) for name in names}
+    page = album / "page.html"
+    code, _, err = i2pa("rank", album / "one", album / "two", "--html", page)
+    assert code == 0
+    assert f"its names start from {album}" in err
+    favourites = album / "favourites.txt"
+    favourites.write_text(favourites_of(page))
+    for command in ("rank", "score", "compare"):
+        code, out, err = i2pa(command, favourites, "--json")
+        assert (code, err) == (0, "")
+        assert set(scored(out)) == pictures
+    code, out, _ = i2pa("score", "-", "--json", given=favourites.read_bytes(), folder=album)
+    assert (code, set(scored(out))) == (0, set(names))
+    away = favourites.rename(album / "one" / "favourites.txt")
+    code, out, err = i2pa("rank", away)
+    assert (code, out) == (1, "")
+    assert f"looked for below {album / 'one'}" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_column_beside_a_folder_is_refused(album):
+    code, _, err = i2pa("rank", album, "--column", "photo")
+    assert code == 2
+    assert "--column goes with a .csv, .tsv or .parquet file" in err

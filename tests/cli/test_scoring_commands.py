@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from i2pa.cli import main
+from i2pa.models.cache import VectorStore
 from i2pa.models.checks import EngineCheck, keep_check, processor_name
 from i2pa.models.registry import find_model
 from tiny_models import noise, tiny_model
@@ -415,13 +416,25 @@ def test_options_that_make_no_sense_together_are_usage_errors(i2pa, examples, tm
 
 def test_the_cache_tells_where_it_is_and_goes_when_asked(i2pa, examples):
     i2pa("rank", examples)
+    embeddings = Path(os.environ["I2PA_CACHE"]) / "embeddings" / "kind"
+    VectorStore(embeddings, 1000, np.float32).append(["a"], np.ones((1, 1000)))
     code, out, err = i2pa("cache")
     assert (code, err) == (0, "")
     assert os.environ["I2PA_CACHE"] in out
     assert "9 scores" in out
-    answer = json.loads(i2pa("cache", "--delete", "--json")[1])
+    assert f"{embeddings.parent}: embeddings of personalize and train, 0.0 MB" in out
+    answer = json.loads(i2pa("cache", "--json")[1])
     assert answer["schema"] == "i2pa.cache/1"
-    assert (answer["scores"], answer["files"]) == (0, 0)
+    assert (answer["scores"], answer["files"], answer["deleted"]) == (9, 9, False)
+    assert answer["embeddings_bytes"] > 4000
+    code, out, err = i2pa("cache", "--delete")
+    assert (code, err) == (0, "")
+    assert "9 scores" in out
+    assert out.splitlines()[-1].startswith("deleted 0.")
+    assert list(Path(os.environ["I2PA_CACHE"]).iterdir()) == []
+    answer = json.loads(i2pa("cache", "--delete", "--json")[1])
+    assert (answer["scores"], answer["embeddings_bytes"], answer["deleted"]) == (0, 0, True)
+    assert list(Path(os.environ["I2PA_CACHE"]).iterdir()) == []
 
 
 def test_an_input_is_never_written_over(i2pa, examples, tmp_path):

@@ -41,6 +41,12 @@ def test_missing_and_empty_places(tmp_path):
         pictures_in([tmp_path])
 
 
+def test_one_folder_may_be_given_as_it_is(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    for place in (tmp_path, str(tmp_path), [tmp_path]):
+        assert pictures_in(place) == [tmp_path / "a.jpg"]
+
+
 def touched(folder, *names):
     paths = [folder / name for name in names]
     for path in paths:
@@ -120,3 +126,14 @@ def test_a_file_named_in_two_ways_is_one_picture(tmp_path, monkeypatch):
         ("b.jpg", []),
     ]
     assert found[0].path == Path("a.jpg")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links are for administrators there")
+def test_a_picture_and_its_raw_named_by_two_spellings_of_a_folder_are_one(tmp_path, monkeypatch):
+    (tmp_path / "album").mkdir()
+    jpg, raw = touched(tmp_path / "album", "a.jpg", "a.nef")
+    (tmp_path / "link").symlink_to(tmp_path / "album")
+    monkeypatch.chdir(tmp_path / "album")
+    for places in (["a.jpg", raw, jpg], [jpg, tmp_path / "link" / "a.nef", tmp_path / "link"]):
+        (found,) = found_in(places)
+        assert (found.path, found.twins) == (Path(places[0]), (Path(places[1]),))

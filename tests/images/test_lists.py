@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from i2pa.errors import UserInputError
+from i2pa.errors import DataError, ImageError, UserInputError
 from i2pa.images.find import pictures_in
 from i2pa.images.lists import COLUMNS, listed
+from i2pa.images.open import read_bytes
+from i2pa.scoring.gallery import line_of
 
 
 @pytest.fixture
@@ -122,3 +124,104 @@ def test_a_damaged_table_is_one_line(album):
     table.write_bytes(b"image\n" + b'"' + b"x" * 2_000_000)
     with pytest.raises(UserInputError, match=r"t\.csv: line \d+ cannot be read"):
         listed([table])
+
+
+AWKWARD = [
+    "new\nline.jpg",
+    "latin\udce9.jpg",
+    '"quoted".jpg',
+    " spaced .jpg",
+    "a\u2028b.jpg",
+    "plain.jpg",
+]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+@pytest.mark.parametrize("name", ["favourites.txt", "favourites.lst", "favourites"])
+def test_the_favourites_of_a_page_are_read_back(tmp_path, name):
+    paths = [tmp_path / "names" / one for one in AWKWARD]
+    paths[0].parent.mkdir()
+    for path in paths:
+        path.touch()
+    lines = "".join(line_of(f"names/{one}") + "\n" for one in AWKWARD)
+    favourites = tmp_path / name
+    favourites.write_text(lines)
+    assert listed([favourites]) == paths
+    stdin = io.BytesIO(lines.encode())
+    assert [tmp_path / path for path in listed(["-"], stdin=stdin)] == paths
+    (tmp_path / "saved").mkdir()
+    moved = favourites.rename(tmp_path / "saved" / name)
+    assert listed([moved], base=tmp_path) == paths
+
+
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16"])
+def test_a_list_as_windows_programs_save_it(album, coding):
+    (album / "list.txt").write_bytes("a.jpg\r\n  deep/d.jpg \r\n\r\n".encode(coding))
+    assert names_of(album, listed([album / "list.txt"])) == ["a.jpg", "deep/d.jpg"]
+
+
+def test_a_space_that_belongs_to_a_name_stays(album):
+    (album / " a.jpg").touch()
+    assert listed(["-"], stdin=io.BytesIO(b" a.jpg\n b.jpg\n"), base=album) == [
+        album / " a.jpg",
+        album / "b.jpg",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "notes on a.jpg and more\na.jpg\n", "<x>a.jpg</x>\n", "\0\1\n"]
+)
+def test_other_files_are_no_lists(album, text):
+    other = album / "other.xmp"
+    other.write_text(text)
+    assert listed([other]) == [other]
+
+
+@pytest.mark.parametrize(
+    "line", ['"no \\u0000 name.jpg"', '"half \\ud800.jpg"', '"open.jpg', '"x" y.jpg']
+)
+def test_hostile_lines_are_names_that_cannot_be_read(album, line):
+    (path,) = listed(["-"], stdin=io.BytesIO(line.encode()), base=album)
+    with pytest.raises(ImageError):
+        read_bytes(path)
+
+
+def test_empty_lists_and_tables_say_so(album):
+    for name, text in (("none.txt", "\n \n"), ("none.csv", "image\n")):
+        (album / name).write_text(text)
+        with pytest.raises(DataError, match=f"{name}: the (list is empty|table names no)"):
+            listed([album / name])
+    with pytest.raises(DataError, match="-: the list is empty"):
+        listed(["-"], stdin=io.BytesIO(b""))
+
+
+def test_a_column_needs_a_table(album):
+    with pytest.raises(UserInputError, match="no table to take the column 'x' from"):
+        listed([album], column="x")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links are for administrators there")
+def test_globs_end_where_folders_link_to_themselves(album):
+    for name in ("0self", "self", "deep/up"):
+        (album / name).symlink_to(album)
+    every = ["a.jpg", "b.jpg", "deep/d.jpg"]
+    assert names_of(album, listed([album / "**" / "*.jpg"])) == every
+    assert [path.name for path in pictures_in([album / "**"])] == [
+        "a.jpg",
+        "b.jpg",
+        "c.png",
+        "d.jpg",
+    ]
+    assert len(pictures_in([album / "*"])) == 4
+    assert len(pictures_in([album / "self", album / "deep", album / "a.jpg", album])) == 4
+
+
+def test_a_list_away_from_its_folder_says_where_it_looked(album):
+    favourites = album / "deep" / "favourites.txt"
+    favourites.write_text("a.jpg\nb.jpg\n")
+    said = rf"favourites\.txt: 2 of the 2 files .* below {album / 'deep'}, .*; put it into"
+    with pytest.raises(DataError, match=said):
+        listed([favourites])
+    assert names_of(album, listed([favourites], base=album)) == ["a.jpg", "b.jpg"]
+    favourites.write_text("a.jpg\nd.jpg\n")
+    assert names_of(album, listed([favourites])) == ["deep/a.jpg", "deep/d.jpg"]

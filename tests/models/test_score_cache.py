@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from i2pa.models.cache import VectorStore
 from i2pa.models.score_cache import FileState, KeptScore, ScoreCache, Variant, delete_scores
 
 VARIANT = Variant("a" * 64, "squash224@1", "float32")
@@ -155,10 +156,20 @@ def test_it_is_bounded_and_drops_what_was_kept_longest(tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="modes mean little there")
 def test_only_its_owner_may_read_which_pictures_there_are(tmp_path):
-    with ScoreCache(tmp_path) as cache:
-        cache.write(VARIANT, {digest(1): kept(1)}, {})
-        modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
-    assert modes == {0o600}
+    place = tmp_path / "new" / "cache"
+    before = os.umask(0)
+    try:
+        with ScoreCache(place) as cache:
+            cache.write(VARIANT, {digest(1): kept(1)}, {})
+            store = VectorStore(place / "embeddings" / "kind", 3, np.float32)
+            store.append(["a"], np.ones((1, 3)))
+            paths = [place.parent, *place.parent.rglob("*")]
+            modes = {path: stat.S_IMODE(path.stat().st_mode) for path in paths}
+    finally:
+        os.umask(before)
+    assert {mode for path, mode in modes.items() if path.is_dir()} == {0o700}
+    assert {mode for path, mode in modes.items() if path.is_file()} == {0o600}
+    assert sum(path.is_file() for path in modes) >= 3
 
 
 def test_threads_share_it(tmp_path):

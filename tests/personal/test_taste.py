@@ -14,7 +14,7 @@ from tiny_model import make_pictures, redness, tiny_model
 
 from i2pa.errors import DataError, ModelError, UserInputError
 from i2pa.models.registry import digest_file
-from i2pa.personal import check_taste_folder, personalize, write_taste
+from i2pa.personal import Reading, check_taste_folder, personalize, write_taste
 from i2pa.scoring import load_model
 
 
@@ -71,14 +71,42 @@ def test_a_list_of_favourites_and_the_album_they_are_from(album, taste, tmp_path
     listed = personalize(favourites, album.folder / "all", images=album.folder, model=album.model)
     assert listed.learnt_from == "30 kept and 30 rejected pictures"
     assert listed.inputs == taste.inputs
-    with pytest.raises(DataError, match="cannot be read"):
+    said = f"30 of the 30 files it names .* looked for below {tmp_path}, .*--images DIR names the"
+    with pytest.raises(DataError, match=said):
         personalize(favourites, album.folder / "all", model=album.model)
+    favourites.write_text("\n".join([*names, "all/gone.png"]))
+    told = []
+    personalize(
+        favourites,
+        album.folder / "all",
+        images=album.folder,
+        model=album.model,
+        reading=Reading(left_out=told.extend),
+    )
+    assert [failure.path for failure in told] == [str(album.folder / "all" / "gone.png")]
+
+
+def test_an_unusable_cache_costs_one_warning(album, taste, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("I2PA_CACHE", str(tmp_path / "file" / "cache"))
+    told = []
+    without = personalize(
+        album.keep, album.reject, model=album.model, reading=Reading(warn=told.append)
+    )
+    assert without.model == taste.model
+    assert len(told) == 1
+    assert "going on without the cache" in told[0]
+    told.clear()
+    reading = Reading(use_cache=False, warn=told.append)
+    assert personalize(album.keep, album.reject, model=album.model, reading=reading) == without
+    assert told == []
 
 
 def test_what_is_computed_is_kept(album, taste):
     told = []
-    personalize(album.keep, album.reject, model=album.model, progress=lambda *n: told.append(n))
-    personalize(album.keep, album.reject, model=album.model, progress=lambda *n: told.append(n))
+    reading = Reading(progress=lambda *n: told.append(n))
+    personalize(album.keep, album.reject, model=album.model, reading=reading)
+    personalize(album.keep, album.reject, model=album.model, reading=reading)
     assert told in ([], [(32, 60), (60, 60)])
 
 
@@ -96,12 +124,25 @@ def test_broken_pictures_are_listed_and_too_many_stop(album, tmp_path):
         (reject / f"text{number}.jpg").write_text("no picture")
     with pytest.raises(DataError, match="5 of 65 pictures cannot be read, over 5%"):
         personalize(album.keep, reject, model=album.model)
-    assert personalize(album.keep, reject, model=album.model, allow_unreadable=True).failures
+    told = []
+    reading = Reading(allow_unreadable=True, left_out=told.extend)
+    taste = personalize(album.keep, reject, model=album.model, reading=reading)
+    assert len(taste.failures) == 5
+    assert list(taste.failures) == told
 
 
 def test_sides_that_share_everything_leave_nothing_rejected(album):
-    with pytest.raises(DataError, match="30 kept and 0 rejected"):
+    with pytest.raises(DataError, match=r"30 kept and 0 rejected .* on both sides counts as kept"):
         personalize(album.keep, album.keep, model=album.model)
+
+
+@pytest.mark.parametrize("broken", ["kept", "rejected"])
+def test_a_side_that_cannot_be_read_is_told_as_such(album, tmp_path, broken):
+    (tmp_path / "no.jpg").write_text("no picture")
+    good = next(album.reject.iterdir())
+    sides = (tmp_path / "no.jpg", good) if broken == "kept" else (good, tmp_path / "no.jpg")
+    with pytest.raises(DataError, match=f"not enough data.*none of the {broken} pictures can be"):
+        personalize(*sides, model=album.model, reading=Reading(allow_unreadable=True))
 
 
 def test_a_handful_of_pictures_cannot_be_judged(album, tmp_path):

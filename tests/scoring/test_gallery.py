@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 from i2pa.errors import ImageError, UserInputError
 from i2pa.scoring import gallery
 from i2pa.scoring.gallery import line_of, side_for, small_picture, write_gallery
-from i2pa.scoring.names import readable, short_names
+from i2pa.scoring.names import common_folder, readable, short_names
 from i2pa.scoring.results import Ranking
 from i2pa.scoring.xmp import new_sidecar
 from ranked_set import picture, ranked, ranking_of
@@ -230,18 +230,24 @@ def test_readable_names_steer_nothing(name: str) -> None:
     assert not set(shown) & set("\x1b\r\n\u202e\u2066\u2028")
 
 
-def test_names_tell_no_more_than_needed(tmp_path: Path) -> None:
-    one, other = tmp_path / "x" / "album", tmp_path / "y" / "album"
-    for folder in (one / "sub", other):
+def test_names_start_from_the_one_folder_that_was_ranked(tmp_path: Path) -> None:
+    (tmp_path / "album" / "sub").mkdir(parents=True)
+    album = tmp_path / "album"
+    deep, flat = album / "sub" / "a.jpg", album / "a.jpg"
+    names = short_names([str(deep), str(flat), f"{album}/../album/b.jpg"], [album])
+    assert list(names.values()) == ["sub/a.jpg", "a.jpg", "b.jpg"]
+
+
+def test_names_of_several_places_start_from_their_deepest_common_folder(tmp_path: Path) -> None:
+    one, other = tmp_path / "x" / "album", tmp_path / "x" / "y" / "album"
+    single = tmp_path / "x" / "c.jpg"
+    for folder in (one, other):
         folder.mkdir(parents=True)
-    paths = [
-        one / "sub" / "a.jpg",
-        one / "b.jpg",
-        other / "b.jpg",
-        tmp_path / "elsewhere" / "c.jpg",
-    ]
-    names = short_names(map(str, paths), [one, other])
-    assert list(names.values()) == ["sub/a.jpg", "x/album/b.jpg", "y/album/b.jpg", "c.jpg"]
-    inner = short_names([str(one / "sub" / "a.jpg")], [tmp_path, one])
-    assert list(inner.values()) == ["sub/a.jpg"]
-    assert list(short_names([f"{one}/../album/b.jpg"], [one]).values()) == ["b.jpg"]
+    paths = [one / "sub" / "a.jpg", other / "b.jpg", single]
+    for places in ([one, other, single], [one, other], paths):
+        names = short_names(map(str, paths), places)
+        assert list(names.values()) == ["album/sub/a.jpg", "y/album/b.jpg", "c.jpg"]
+        assert [common_folder(places) / name for name in names.values()] == paths
+    assert list(short_names([str(single)], [single]).values()) == ["c.jpg"]
+    nested = short_names([str(one / "a.jpg")], [tmp_path, one])
+    assert list(nested.values()) == ["x/album/a.jpg"]

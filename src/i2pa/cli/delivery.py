@@ -19,7 +19,7 @@ from i2pa.cli.output import many
 from i2pa.errors import DataError, UserInputError
 from i2pa.scoring.copies import check_apart, copy_files, leftovers, plan_copies
 from i2pa.scoring.gallery import write_gallery
-from i2pa.scoring.names import short_names
+from i2pa.scoring.names import common_folder, short_names
 from i2pa.scoring.results import RankedPicture, Ranking
 from i2pa.scoring.stars import Rated, SidecarName, StarsBy, rate
 
@@ -130,7 +130,11 @@ def _write_page(shown: Ranking, page: Path, places: Sequence[str | Path], dry_ru
     with output.progress("page", "pictures") as progress:
         made = write_gallery(shown, page, names=names, title=_title(places), progress=progress)
     output.warn_of(made.failures)
-    output.warn(f"wrote {page}: {many(made.pictures, 'picture')}, {made.bytes / 1e6:,.1f} MB")
+    # A list of favourites leads to the pictures only from there.
+    start = "" if _one_folder(places) else f"; its names start from {common_folder(places)}"
+    output.warn(
+        f"wrote {page}: {many(made.pictures, 'picture')}, {made.bytes / 1e6:,.1f} MB{start}"
+    )
     return made.pictures > 0
 
 
@@ -204,6 +208,8 @@ def _check_writable(folder: Path) -> None:
 
 def _title(places: Sequence[str | Path]) -> str:
     """The name of the one folder that was ranked, if it was one."""
-    if len(places) == 1 and Path(places[0]).is_dir():
-        return Path(places[0]).resolve().name or "Pictures"
-    return "Pictures"
+    return (Path(places[0]).resolve().name if _one_folder(places) else "") or "Pictures"
+
+
+def _one_folder(places: Sequence[str | Path]) -> bool:
+    return len(places) == 1 and Path(places[0]).is_dir()

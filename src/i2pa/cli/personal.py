@@ -19,15 +19,20 @@ if TYPE_CHECKING:
 
 LIKES = "From likes"
 KEEPS = "From keeps and rejects"
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Neither use nor keep what was computed of pictures.")
+]
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True})
 def personalize(
+    context: typer.Context,
     out: Annotated[Path, typer.Option("--output", "-o", help="Run folder to write.")],
     keep: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Pictures you kept: a folder, or a .txt with a path a line; repeatable.",
+            help="Pictures you kept: a folder, a .txt with a path a line, or a pattern in quotes "
+            "('best/*.jpg'); repeatable.",
             rich_help_panel=KEEPS,
         ),
     ] = None,
@@ -98,14 +103,21 @@ def personalize(
         bool,
         typer.Option("--allow-unreadable", help="Go on though over 5 % of pictures are broken."),
     ] = False,
+    no_cache: NoCache = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Learn your own taste from what you kept, or from likes, and hear whether it adds anything.
 
     Example: i2pa personalize --keep best --reject album -o my-taste
     """
+    if context.args:
+        raise UserInputError(
+            f"{context.args[0]!r} belongs to no option",
+            remedy="a pattern goes in quotes, so that all it names is one option's: "
+            "--keep 'best/*.jpg'",
+        )
     with needs_extra("i2pa personalize", "personal"):
-        from i2pa.personal import check_taste_folder, write_taste
+        from i2pa.personal import Reading, check_taste_folder, write_taste
         from i2pa.personal import personalize as learn
         from i2pa.personal.card import gain_table
         from i2pa.personal.run import taste_record
@@ -144,12 +156,16 @@ def personalize(
             name=name,
             version=version,
             seed=seed,
-            allow_unreadable=allow_unreadable,
-            progress=progress,
+            reading=Reading(
+                allow_unreadable=allow_unreadable,
+                use_cache=not no_cache,
+                progress=progress,
+                left_out=output.warn_of,
+                warn=output.warn,
+            ),
             fit_progress=fit_progress,
         )
     written = write_taste(taste, out) if taste.verdict == "adds" or anyway else None
-    output.warn_of(taste.failures)
     for note in taste.notes:
         output.warn(note)
     if as_json:

@@ -14,7 +14,7 @@ import typer
 from i2pa.cli import delivery, output
 from i2pa.cli.app import app
 from i2pa.cli.results import form_of, report_failures, show, show_comparison
-from i2pa.errors import DataError, UserInputError
+from i2pa.errors import UserInputError
 from i2pa.files import check_not_input
 from i2pa.images.find import found_among
 from i2pa.images.lists import listed
@@ -27,8 +27,8 @@ from i2pa.scoring import Scorer, load_model
 Places = Annotated[
     list[Path],
     typer.Argument(
-        help="Folders (searched in depth), picture files, globs, tables of paths "
-        "(.csv, .tsv, .parquet), or - for a list on stdin."
+        help="Folders (searched in depth), picture files, globs, lists of paths (.txt), tables of "
+        "paths (.csv, .tsv, .parquet), or - for a list on stdin."
     ),
 ]
 ColumnOption = Annotated[
@@ -119,7 +119,9 @@ def rank(
 def score(
     pictures: Annotated[
         list[Path],
-        typer.Argument(help="Picture files, globs, tables of paths, or - for a list on stdin."),
+        typer.Argument(
+            help="Picture files, globs, lists (.txt) or tables of paths, or - for a list on stdin."
+        ),
     ],
     column: ColumnOption = None,
     model: ModelOption = DEFAULT,
@@ -211,10 +213,7 @@ def _files(places: list[Path], column: str | None) -> list[Path]:
     """Picture files in the order given, repeats kept. Raises UserInputError for a folder."""
     for folder in (path for path in places if path.is_dir()):
         raise UserInputError("is a folder", where=str(folder), remedy=f"try: i2pa rank {folder}")
-    files = _listed(places, column)
-    if not files:
-        raise DataError("no pictures found", remedy="the list or table given is empty")
-    return files
+    return _listed(places, column)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ bytes decide later.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ from typing import BinaryIO
 from i2pa.errors import DataError
 from i2pa.images.formats import HEIC_SUFFIXES, JPEG_SUFFIXES, RAW_SUFFIXES, SUFFIXES
 from i2pa.images.lists import listed
+from i2pa.images.walk import folders_below
 
 
 @dataclass(frozen=True)
@@ -32,49 +34,63 @@ class Found:
 
 
 def pictures_in(
-    places: Iterable[str | Path], *, column: str | None = None, stdin: BinaryIO | None = None
+    places: str | Path | Iterable[str | Path],
+    *,
+    column: str | None = None,
+    stdin: BinaryIO | None = None,
 ) -> list[Path]:
-    """The files of `found_in` to look at, without their twins."""
+    """The files of `found_in` to look at, without their twins; `places` may be one folder."""
+    places = [places] if isinstance(places, str | Path) else places
     return [found.path for found in found_in(places, column=column, stdin=stdin)]
 
 
 def found_in(
-    places: Iterable[str | Path], *, column: str | None = None, stdin: BinaryIO | None = None
+    places: Iterable[str | Path],
+    *,
+    column: str | None = None,
+    stdin: BinaryIO | None = None,
+    base: Path | None = None,
 ) -> list[Found]:
-    """The pictures of all places: files, folders, globs, tables and `-`, as `lists.listed` reads.
+    """The pictures of all places: files, folders, globs, lists, tables, as `lists.listed` reads.
 
     Raises UserInputError where a place does not exist and DataError where no picture is found.
     """
-    return found_among(listed(places, column=column, stdin=stdin))
+    return found_among(listed(places, column=column, stdin=stdin, base=base))
 
 
 def found_among(named: Iterable[Path]) -> list[Found]:
     """Files named, and pictures (by suffix) in and below the folders named, in a stable order.
 
     Dot-files and dot-folders are skipped; linked folders are followed once, so loops end. A file
-    reached twice is listed once, as first named. A folder that cannot be opened is listed itself,
-    so that scoring names it among the failures. A RAW file beside a JPEG or HEIC of the same name
-    is its twin, not a picture of its own. Raises DataError where no picture is found.
+    reached twice, by links to its folder too, is listed once, as it was first reached. A folder
+    that cannot be opened is listed itself, so that scoring names it among the failures. A RAW file
+    beside a JPEG or HEIC of the same name is its twin, not a picture of its own. Raises DataError
+    where no picture is found.
     """
     named = list(named)
     found: dict[str, Path] = {}
+    seen: set[tuple[int, int]] = set()
+    real_folder = functools.cache(os.path.realpath)
     for place in named:
-        for path in _below(place) if _is_folder(place) else (place,):
-            found.setdefault(_whole(path), path)
+        for path in _below(place, seen) if _is_folder(place) else (place,):
+            found.setdefault(os.path.join(real_folder(path.parent), path.name), path)  # noqa: PTH118
     if not found:
         raise DataError(
             "no pictures found",
             where=", ".join(map(str, named)),
             remedy=f"looked for files ending in {' '.join(sorted(SUFFIXES))}",
         )
-    return _with_twins(list(found.values()))
+    return _with_twins(found)
 
 
-def _with_twins(paths: list[Path]) -> list[Found]:
-    """The first JPEG, else HEIC, of each name in a folder takes the RAW files of that name."""
+def _with_twins(found: dict[str, Path]) -> list[Found]:
+    """The first JPEG, else HEIC, of each name in a folder takes the RAW files of that name.
+
+    `found` has the paths by where they really are, however their folders are called.
+    """
     alike: dict[tuple[str, str], list[Path]] = defaultdict(list)
-    for path in paths:
-        alike[_whole(path.parent), path.stem.casefold()].append(path)
+    for whole, path in found.items():
+        alike[os.path.dirname(whole), path.stem.casefold()].append(path)  # noqa: PTH120
     twins: dict[Path, tuple[Path, ...]] = {}
     for group in alike.values():
         raws = tuple(path for path in group if path.suffix.lower() in RAW_SUFFIXES)
@@ -87,33 +103,21 @@ def _with_twins(paths: list[Path]) -> list[Found]:
         if raws and shown:
             twins[shown[0]] = raws
     hidden = {raw for raws in twins.values() for raw in raws}
-    return [Found(path, twins.get(path, ())) for path in paths if path not in hidden]
-
-
-def _whole(path: Path) -> str:
-    # Links stay apart: they have names and places of their own.
-    return os.path.abspath(path)  # noqa: PTH100
+    return [Found(path, twins.get(path, ())) for path in found.values() if path not in hidden]
 
 
 def _is_folder(place: Path) -> bool:
     return os.path.isdir(place)  # noqa: PTH112 (never raises)
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    seen: set[tuple[int, int]] = set()
+def _below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
     closed: list[Path] = []
 
     def remember(error: OSError) -> None:
         closed.append(Path(error.filename))
 
-    for parent, folders, files in os.walk(folder, onerror=remember, followlinks=True):
-        status = Path(parent).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
+    for parent, files in folders_below(folder, seen, remember):
+        for name in files:
             if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
-                yield Path(parent, name)
+                yield parent / name
     yield from closed

@@ -1,71 +1,186 @@
-"""Pictures named by something else than themselves: globs, lists on stdin, columns of tables."""
+"""Pictures named by something else than themselves: globs, lists of paths, columns of tables.
+
+A list has one path a line, as the page of a ranking saves its favourites: a path that a line cannot
+hold stands as a JSON string. On stdin each may end with NUL instead, and is then taken as it is.
+"""
 
 from __future__ import annotations
 
+import codecs
 import csv
-import glob
+import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from i2pa.errors import UserInputError, needs_extra
+from i2pa.errors import DataError, UserInputError, needs_extra
+from i2pa.images.formats import SUFFIXES
+from i2pa.images.globs import is_pattern, matches
 
 COLUMNS = ("image", "path", "file", "filename")
 """Names that a table's column of pictures may have, in any case; the first found counts."""
 
 STDIN = Path("-")
 _TABLES = frozenset({".csv", ".tsv", ".parquet"})
-_WILD = frozenset("*?[")
+_LIST_SUFFIX = ".txt"
 _LONGEST_FIELD = 1 << 20
+# Enough to tell a list by its first lines.
+_HEAD = 1 << 14
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def listed(
-    places: Iterable[str | Path], *, column: str | None = None, stdin: BinaryIO | None = None
+    places: Iterable[str | Path],
+    *,
+    column: str | None = None,
+    stdin: BinaryIO | None = None,
+    base: Path | None = None,
 ) -> list[Path]:
     """Files and folders named by `places`, in the order given, repeats kept.
 
-    A place is a file or folder; `-` for paths on `stdin` (the process's own where None), one a
-    line or ended by NUL; a glob that the shell left alone (`**` for any depth); or a `.csv`,
-    `.tsv` or `.parquet` table with a column of paths relative to the table's folder, one of
-    COLUMNS or `column`. Files that lists and tables name may be missing: that is for reading to
-    say. Raises UserInputError where a place does not exist, matches nothing or lacks the column.
+    A place is a file or folder; `-` for a list on `stdin` (the process's own where None); a glob
+    that the shell left alone (`**` for any depth); a list of paths (see `is_list`), one a line; or
+    a `.csv`, `.tsv` or `.parquet` table with a column of paths, one of COLUMNS or `column`. Paths
+    are relative to `base`, else to the folder of the list or table, and those on stdin to the
+    folder worked in. Files that lists and tables name may be missing: that is for reading to say.
+    Raises UserInputError where a place does not exist, matches nothing or lacks the column, or
+    where there is a `column` and no table; DataError where a list or table names nothing, or a
+    list only what is missing.
     """
-    return [path for place in map(Path, places) for path in _named_by(place, column, stdin)]
+    given = [Path(place) for place in places]
+    if column is not None and not any(map(_is_table, given)):
+        raise UserInputError(
+            f"there is no table to take the column {column!r} from",
+            remedy="--column goes with a .csv, .tsv or .parquet file",
+        )
+    return [path for place in given for path in _named_by(place, column, stdin, base)]
 
 
-def _named_by(place: Path, column: str | None, stdin: BinaryIO | None) -> Iterable[Path]:
+def is_list(place: Path) -> bool:
+    """Whether a file is a list of paths: called .txt, or a text whose first lines name pictures."""
+    suffix = place.suffix.lower()
+    if suffix in SUFFIXES or suffix in _TABLES or not place.is_file():
+        return False
+    if suffix == _LIST_SUFFIX:
+        return True
+    try:
+        with place.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return False
+    whole = head if len(head) < _HEAD else head[: head.rfind(b"\n") + 1]
+    names = list(_names_in(whole))[:20]
+    return bool(names) and all(Path(name).suffix.lower() in SUFFIXES for name in names)
+
+
+def paths_in(
+    place: Path, base: Path | None = None, *, most_missing: float = 1.0, remedy: str = ""
+) -> list[Path]:
+    """The paths that the list at `place` names, below `base` (None: below the list's folder).
+
+    Raises UserInputError where it cannot be read; DataError where it is empty, or where so large a
+    share of its files is missing (`most_missing`; 1: all) that the folder must be wrong, with the
+    `remedy`.
+    """
+    try:
+        data = place.read_bytes()
+    except OSError as error:
+        raise UserInputError(
+            f"cannot be read as a list of paths ({error.strerror or error})", where=str(place)
+        ) from error
+    folder = place.parent if base is None else base
+    paths = _paths(data, folder, str(place))
+    missing = [path for path in paths if not os.path.lexists(path)]
+    if len(missing) >= most_missing * len(paths):
+        raise DataError(
+            f"{len(missing):,} of the {len(paths):,} files it names are not there; they were "
+            f"looked for below {folder.absolute()}, the first as {missing[0]}",
+            where=str(place),
+            remedy=remedy
+            or "put it into the folder that its paths start from, or give it there as: - < LIST",
+        )
+    return paths
+
+
+def _named_by(
+    place: Path, column: str | None, stdin: BinaryIO | None, base: Path | None
+) -> Iterable[Path]:
     if place == STDIN:
-        return _from_stream(stdin or sys.stdin.buffer)
+        return _paths((stdin or sys.stdin.buffer).read(), base or Path(), "-")
     if os.path.lexists(place):
-        table = place.suffix.lower() in _TABLES and place.is_file()
-        return _from_table(place, column) if table else [place]
-    if _WILD & set(str(place)):
-        matches = sorted(glob.glob(str(place), recursive=True))  # noqa: PTH207 (any root)
-        if not matches:
+        if _is_table(place):
+            return _from_table(place, column, base)
+        return paths_in(place, base) if is_list(place) else [place]
+    if is_pattern(place):
+        found = matches(place)
+        if not found:
             raise UserInputError("matches no file", where=str(place))
-        return map(Path, matches)
+        return found
     raise UserInputError("no such file or folder", where=str(place))
 
 
-def _from_stream(stream: BinaryIO) -> list[Path]:
-    data = stream.read()
-    lines = data.split(b"\0") if b"\0" in data else data.splitlines()
-    return [Path(os.fsdecode(line)) for line in lines if line.strip()]
+def _is_table(place: Path) -> bool:
+    return place.suffix.lower() in _TABLES and place.is_file()
 
 
-def _from_table(table: Path, column: str | None) -> list[Path]:
+def _paths(data: bytes, base: Path, where: str) -> list[Path]:
+    paths = [_path(name, base) for name in _names_in(data)]
+    if not paths:
+        raise DataError("the list is empty", where=where, remedy="write a path a line")
+    return paths
+
+
+def _path(name: str, base: Path) -> Path:
+    path = base / name
+    # Spaces around a name belong to it only where such a file is there.
+    return path if name == name.strip() or os.path.lexists(path) else base / name.strip()
+
+
+def _names_in(data: bytes) -> Iterator[str]:
+    """The names in a list: by line, or ended by NUL and then as they are."""
+    if data.startswith(_UTF16):
+        data = data.decode("utf-16", errors="replace").encode(errors="replace")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if b"\0" in data:
+        yield from (os.fsdecode(name) for name in data.split(b"\0") if name.strip())
+        return
+    for line in data.splitlines():
+        if line.strip():
+            yield _unquoted(os.fsdecode(line))
+
+
+def _unquoted(line: str) -> str:
+    """A name that stands as a JSON string in a line of its own; other lines as they are."""
+    text = line.strip()
+    if text.startswith('"'):
+        try:
+            name = json.loads(text)
+            if isinstance(name, str):
+                # Halves of characters stand for bytes only where the system reads them so.
+                os.fsencode(name)
+                return name
+        except ValueError:
+            pass
+    return line
+
+
+def _from_table(table: Path, column: str | None, base: Path | None) -> list[Path]:
+    folder = table.parent if base is None else base
     try:
         if table.suffix.lower() == ".parquet":
             names = list(_parquet_column(table, column))
         else:
             names = _text_column(table, column)
-        return [table.parent / name for name in names if name]
+        paths = [folder / name for name in names if name]
     except OSError as error:
         raise UserInputError(
             f"cannot be read ({error.strerror or error})", where=str(table)
         ) from error
+    if not paths:
+        raise DataError("the table names no picture", where=str(table))
+    return paths
 
 
 def _text_column(table: Path, column: str | None) -> list[str]:

@@ -121,7 +121,11 @@ def _as_unreadable(path: Path) -> Iterator[None]:
 
 def _check_file(status: os.stat_result, path: Path, limits: Limits) -> None:
     if stat.S_ISDIR(status.st_mode):
-        raise ImageError("a folder, not a picture", where=str(path))
+        raise ImageError(
+            "a folder, not a picture",
+            where=str(path),
+            remedy="i2pa rank takes folders; in Python, give i2pa.pictures_in(folder)",
+        )
     if not stat.S_ISREG(status.st_mode):
         raise ImageError("not a file", where=str(path))
     if status.st_size > limits.file_bytes:

@@ -1,5 +1,7 @@
 """Vectors computed from pictures, kept on disk under the SHA-256 of the picture's bytes.
 
+Also where caches lie, and how their folders and files are made: for their owner alone.
+
 One folder holds one kind of vector (a backbone and transform, say): an append-only float array
 that is read memory-mapped, and an SQLite index from digest to row. Two processes may share it, a
 crash loses at most the batch being written, and deleting the folder is always safe.
@@ -7,10 +9,12 @@ crash loses at most the batch being written, and deleting the folder is always s
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +31,55 @@ def cache_folder() -> Path:
     return Path(os.environ.get("I2PA_CACHE") or platformdirs.user_cache_dir("i2pa"))
 
 
+def embeddings_folder() -> Path:
+    """Where `VectorStore`s of pictures lie, a folder each."""
+    return cache_folder() / "embeddings"
+
+
+def embeddings_bytes() -> int:
+    """What all embeddings take on disk. Raises UserInputError where they cannot be read."""
+    with _told(embeddings_folder()):
+        return sum(p.stat().st_size for p in embeddings_folder().rglob("*") if p.is_file())
+
+
+def delete_embeddings() -> None:
+    """Delete all embeddings, if there are any. Raises UserInputError where that cannot be done."""
+    with _told(embeddings_folder()):
+        if embeddings_folder().exists():
+            shutil.rmtree(embeddings_folder())
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserInputError(
+            f"cannot be read or deleted ({error.strerror or error})", where=str(folder)
+        ) from error
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder and those on the way to it, for their owner alone.
+
+    Those that are there stay as they are. Raises OSError where they cannot be made.
+    """
+    for missing in reversed([p for p in (folder, *folder.parents) if not p.exists()]):
+        with suppress(FileExistsError):
+            missing.mkdir(mode=0o700)
+            missing.chmod(0o700)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+
+
+def make_private_file(path: Path) -> None:
+    """Make an empty file for its owner alone, if there is none. Raises OSError."""
+    with suppress(FileExistsError):
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        os.close(handle)
+        path.chmod(0o600)
+
+
 class VectorStore:
     """Float vectors of one width, by content digest."""
 
@@ -37,7 +90,9 @@ class VectorStore:
         self._array = folder / f"vectors-{width}.{self.dtype.name}"
         self._index = folder / f"index-{width}.sqlite"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_private_folder(folder)
+            # SQLite gives the files it makes beside this one the same mode.
+            make_private_file(self._index)
             with self._connect() as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute(
@@ -75,6 +130,7 @@ class VectorStore:
         with self._connect() as connection:
             # The write lock comes first, so that no other process appends to the same rows.
             connection.execute("BEGIN IMMEDIATE")
+            make_private_file(self._array)
             with self._array.open("ab") as file:
                 row_bytes = self.width * self.dtype.itemsize
                 first = file.tell() // row_bytes

@@ -25,7 +25,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from i2pa.models.cache import cache_folder
+from i2pa.models.cache import cache_folder, make_private_file, make_private_folder
 
 # A file changed after this long before it was read may change again within one tick of its clock.
 SETTLED_AFTER_NS = 2_000_000_000
@@ -101,12 +101,17 @@ class CacheSize:
     bytes: int
 
 
+def scores_file(folder: Path | None = None) -> Path:
+    """The file of the cache of scores in `folder` (None: as `ScoreCache`)."""
+    return (folder or cache_folder()) / _NAME
+
+
 def delete_scores(folder: Path | None = None) -> None:
     """Delete the cache of scores in `folder` (None: as `ScoreCache`), if there is one.
 
     Raises OSError where it cannot be deleted.
     """
-    for path in _files((folder or cache_folder()) / _NAME):
+    for path in _files(scores_file(folder)):
         path.unlink(missing_ok=True)
 
 
@@ -142,7 +147,7 @@ class ScoreCache:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._since_size_check = 0
-        self.path = (folder or cache_folder()) / _NAME
+        self.path = scores_file(folder)
         with self._going_on_without():
             self._connection = self._open()
             self._bound()
@@ -247,9 +252,9 @@ class ScoreCache:
         self.close()
 
     def _open(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         # Paths of pictures are nobody else's business.
-        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        make_private_folder(self.path.parent)
+        make_private_file(self.path)
         connection = sqlite3.connect(
             self.path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
         )

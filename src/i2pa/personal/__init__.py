@@ -5,7 +5,8 @@ people's pairs is `training`; scoring with the result is `scoring`.
 """
 
 from i2pa.personal.gain import Gain
+from i2pa.personal.pictures import Reading
 from i2pa.personal.run import check_taste_folder, write_taste
 from i2pa.personal.taste import PersonalTaste, personalize
 
-__all__ = ["Gain", "PersonalTaste", "check_taste_folder", "personalize", "write_taste"]
+__all__ = ["Gain", "PersonalTaste", "Reading", "check_taste_folder", "personalize", "write_taste"]

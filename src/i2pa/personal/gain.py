@@ -156,8 +156,9 @@ def _lacks(gain: Gain | None, choices: Choices) -> str:
     if choices.place is None and min(kept, given - kept) < LEAST_EACH:
         return f"{_given(choices)}; at least {LEAST_EACH} of each needed"
     if choices.groups < LEAST_GROUPS:
+        groups = "1 group" if choices.groups == 1 else f"{choices.groups:,} groups"
         return (
-            f"{_given(choices)} are {choices.groups:,} groups of bursts, look-alikes or sessions; "
+            f"{_given(choices)} are {groups} of bursts, look-alikes or sessions; "
             f"at least {LEAST_GROUPS} needed"
         )
     pairs = 0 if gain is None else gain.pairs

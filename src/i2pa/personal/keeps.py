@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2pa.errors import DataError, UserInputError
 from i2pa.images.find import found_in
+from i2pa.images.lists import is_list, paths_in
 
-LIST_SUFFIX = ".txt"
+_MOST_MISSING = 0.5
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,18 @@ def kept_and_rejected(
 
 
 def given_pictures(places: Sequence[Path], images: Path | None, *, kept: bool) -> list[Given]:
-    """Every picture in `places`: lists (.txt, a path a line), and all that `find` knows.
+    """Every picture in `places`, which are all that `find` knows.
 
-    Paths in a list are relative to `images`, or, where that is None, to the list's own folder.
-    Raises UserInputError where a place does not exist or is no such list, and DataError where
-    there is no picture.
+    Paths in a list or table are relative to `images`, or, where that is None, to its own folder.
+    Raises UserInputError where a place does not exist, and DataError where there is no picture or
+    half of the files of a list are missing.
     """
     found: list[Given] = []
     for place in places:
-        if place.is_file() and place.suffix.lower() == LIST_SUFFIX:
+        if is_list(place):
             found += _listed(place, images or place.parent, kept)
         else:
-            for one in found_in([place]):
+            for one in found_in([place], base=images):
                 inside = place.is_dir() and one.path.is_relative_to(place)
                 subfolder = _below(one.path.relative_to(place)) if inside else ""
                 found.append(Given(one.path, subfolder, kept, one.twins))
@@ -66,17 +66,15 @@ def given_pictures(places: Sequence[Path], images: Path | None, *, kept: bool) -
 
 
 def _listed(place: Path, images: Path, kept: bool) -> list[Given]:
-    try:
-        lines = place.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserInputError(
-            f"cannot be read as a list of paths ({error})", where=str(place)
-        ) from error
-    paths = [Path(line.strip()) for line in lines if line.strip()]
-    if not paths:
-        raise DataError("the list is empty", where=str(place), remedy="write a path a line")
+    paths = paths_in(
+        place,
+        images,
+        most_missing=_MOST_MISSING,
+        remedy="--images DIR names the folder that its paths start from",
+    )
     return [
-        Given(images / path, "" if path.is_absolute() else _below(path), kept) for path in paths
+        Given(path, _below(path.relative_to(images)) if path.is_relative_to(images) else "", kept)
+        for path in paths
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +18,8 @@ from i2pa.models.metadata import ModelMetadata
 from i2pa.models.onnx_engine import OnnxEngine
 from i2pa.models.registry import find_model
 from i2pa.personal.choices import Candidate, Choices, Floats, Within, keeps_and_rejects
-from i2pa.personal.keeps import kept_and_rejected
-from i2pa.personal.pictures import Progress, Read, check_readable, embed, read_pictures
+from i2pa.personal.keeps import Given, kept_and_rejected
+from i2pa.personal.pictures import Read, Reading, check_readable, embed, read_pictures
 
 if TYPE_CHECKING:
     from i2pa.personal.likes import OwnPosts
@@ -74,11 +74,18 @@ def load_base(model: str | Path) -> Loaded:
 
 
 def _embedded(
-    loaded: Loaded, pictures: Sequence[Read], progress: Progress | None
-) -> tuple[dict[str, Floats], list[Failure]]:
+    loaded: Loaded, paths: Iterable[Path], reading: Reading
+) -> tuple[list[Read], dict[str, Floats], list[Failure]]:
+    """The readable pictures, embeddings by content, and what cannot be read; not too much of it."""
+    paths = list(paths)
+    read, failures = read_pictures(paths)
     transform = transform_named(loaded.base.transform)
     width = len(loaded.head.weights)
-    return embed(pictures, loaded.engine, loaded.base.sha256, width, transform, progress)
+    vectors, undecodable = embed(read, loaded.engine, loaded.base.sha256, width, transform, reading)
+    failures += undecodable
+    reading.left_out(failures)
+    check_readable(len(paths), failures, allow=reading.allow_unreadable)
+    return [picture for picture in read if picture.sha256 in vectors], vectors, failures
 
 
 def from_keeps(
@@ -88,20 +95,16 @@ def from_keeps(
     images: Path | None,
     within: Within,
     seed: int,
-    allow_unreadable: bool,
-    progress: Progress | None,
+    reading: Reading,
 ) -> Learning:
     """Kept and rejected pictures, each content once. See `taste.personalize`."""
     given = {picture.path: picture for picture in kept_and_rejected(keeps, rejects, images)}
-    read, failures = read_pictures(given)
-    vectors, undecodable = _embedded(loaded, read, progress)
-    failures += undecodable
-    check_readable(len(given), failures, allow=allow_unreadable)
+    read, vectors, failures = _embedded(loaded, given, reading)
     of_digest: dict[str, Read] = {}
     for picture in sorted(read, key=lambda picture: given[picture.path].kept, reverse=True):
         of_digest.setdefault(picture.sha256, picture)
-    used = [of_digest[digest] for digest in sorted(of_digest) if digest in vectors]
-    twice = sum(picture.sha256 in vectors for picture in read) - len(used)
+    used = [of_digest[digest] for digest in sorted(of_digest)]
+    twice = len(read) - len(used)
     candidates = [
         Candidate(
             given[picture.path].kept,
@@ -116,7 +119,7 @@ def from_keeps(
     if not 0 < n_kept < len(used):
         raise DataError(
             f"not enough data: {said}",
-            remedy="keeps and rejects that are the same files count as kept",
+            remedy=_why_one_side(given, read, n_kept),
         )
     embeddings = np.stack([vectors[picture.sha256] for picture in used])
     choices, pairing = keeps_and_rejects(candidates, embeddings, within, seed)
@@ -126,10 +129,12 @@ def from_keeps(
     }
     notes: tuple[str, ...] = ()
     if twice:
-        notes += (f"{twice:,} pictures were given twice; what is on both sides counts as kept",)
+        given_twice = "1 picture was" if twice == 1 else f"{twice:,} pictures were"
+        notes += (f"{given_twice} given twice; what is on both sides counts as kept",)
     alone = len(used) - len(np.union1d(choices.winner, choices.loser))
     if alone:
-        notes += (f"{alone:,} pictures are in no pair: {pairing}",)
+        in_none = "1 picture is" if alone == 1 else f"{alone:,} pictures are"
+        notes += (f"{in_none} in no pair: {pairing}",)
     return Learning(
         choices=choices,
         embeddings=embeddings,
@@ -143,23 +148,29 @@ def from_keeps(
     )
 
 
+def _why_one_side(given: Mapping[Path, Given], read: Sequence[Read], n_kept: int) -> str:
+    """Why no picture is left of one side."""
+    if not n_kept:
+        return "none of the kept pictures can be read"
+    rejected = [path for path, picture in given.items() if not picture.kept]
+    if rejected and not any(picture.path in set(rejected) for picture in read):
+        return "none of the rejected pictures can be read"
+    return "all rejected pictures are among the kept, and what is on both sides counts as kept"
+
+
 def from_likes(
     loaded: Loaded,
     own: OwnPosts,
     images: Path,
     seed: int,
-    allow_unreadable: bool,
-    progress: Progress | None,
+    reading: Reading,
 ) -> Learning:
     """Pictures of own posts, paired by likes. See `taste.personalize`."""
     from i2pa.personal.likes import choices_of_likes
 
     paths = {image: images / image for image in own.time}
-    read, failures = read_pictures(paths.values())
-    vectors, undecodable = _embedded(loaded, read, progress)
-    failures += undecodable
-    check_readable(len(paths), failures, allow=allow_unreadable)
-    digest = {picture.path: picture.sha256 for picture in read if picture.sha256 in vectors}
+    read, vectors, failures = _embedded(loaded, paths.values(), reading)
+    digest = {picture.path: picture.sha256 for picture in read}
     images_used = [image for image, path in paths.items() if path in digest]
     embeddings = np.stack([vectors[digest[paths[image]]] for image in images_used])
     row = {image: number for number, image in enumerate(images_used)}

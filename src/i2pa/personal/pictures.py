@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,12 +18,12 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from i2pa.errors import DataError, ImageError
+from i2pa.errors import DataError, ImageError, UserInputError
 from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
 from i2pa.images.open import read_bytes, time_taken
 from i2pa.images.transforms import Pixels, Transform
-from i2pa.models.cache import VectorStore, cache_folder
+from i2pa.models.cache import VectorStore, embeddings_folder
 from i2pa.models.engine import Engine, usable_cores
 
 MOST_UNREADABLE = 0.05
@@ -33,6 +34,27 @@ _AT_ONCE = 2
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
+
+
+def _say_nothing(_: object) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How pictures are read, and who hears of it.
+
+    With `allow_unreadable` it goes on though over 5 % cannot be read; without `use_cache` nothing
+    is taken from the cache or kept there. `progress` is told pictures done, of those to compute;
+    `left_out` the pictures that cannot be read, before anything else fails; `warn` a line where
+    the cache cannot be used.
+    """
+
+    allow_unreadable: bool = False
+    use_cache: bool = True
+    progress: Progress | None = None
+    left_out: Callable[[Sequence[Failure]], None] = _say_nothing
+    warn: Callable[[str], None] = _say_nothing
 
 
 @dataclass(frozen=True)
@@ -71,45 +93,71 @@ def embed(
     sha256: str,
     width: int,
     transform: Transform,
-    progress: Progress | None = None,
+    reading: Reading,
 ) -> tuple[dict[str, Floats], list[Failure]]:
     """Embedding [width] of each picture by its SHA-256, and the pictures that cannot be decoded.
 
-    `sha256` is the model file's. What the cache holds is not computed again; `progress` is told
-    pictures done, of those to compute.
+    `sha256` is the model file's. What the cache holds is not computed again.
     """
-    place = cache_folder() / "embeddings" / f"{sha256}-{transform.tag}"
-    store = VectorStore(place, width, np.float32)
+    kept = _Kept(f"{sha256}-{transform.tag}", width, reading)
     by_digest = {picture.sha256: picture for picture in pictures}
-    known = store.rows(list(by_digest))
-    missing = [picture for digest, picture in by_digest.items() if digest not in known]
+    found = kept.read(list(by_digest))
+    missing = [picture for digest, picture in by_digest.items() if digest not in found]
     broken: dict[str, Failure] = {}
     done = 0
     with Decoder(transform) as decoder:
         for batch in _parts(missing, _BATCH):
-            digests: list[str] = []
-            vectors: list[npt.NDArray[np.floating]] = []
+            new: dict[str, npt.NDArray[np.floating]] = {}
             with ThreadPoolExecutor(usable_cores()) as pool:
                 work = pool.map(lambda few: _run(few, engine, decoder), _parts(batch, _AT_ONCE))
                 for picture, result in (pair for few in work for pair in few):
                     if isinstance(result, Failure):
                         broken[picture.sha256] = result
                     else:
-                        digests.append(picture.sha256)
-                        vectors.append(result)
-            if digests:
-                store.append(digests, np.stack(vectors))
+                        new[picture.sha256] = result
+            kept.add(new)
+            found |= {digest: vector.astype(np.float64) for digest, vector in new.items()}
             done += len(batch)
-            if progress:
-                progress(done, len(missing))
-    rows = store.rows(list(by_digest))
-    found = store.read(list(rows.values())).astype(np.float64)
+            if reading.progress:
+                reading.progress(done, len(missing))
     failures = [
         replace(broken[picture.sha256], path=str(picture.path))
         for picture in pictures
         if picture.sha256 in broken
     ]
-    return dict(zip(rows, found, strict=True)), failures
+    return found, failures
+
+
+class _Kept:
+    """Embeddings in the cache folder; a cache that cannot be used costs one warning."""
+
+    def __init__(self, name: str, width: int, reading: Reading) -> None:
+        self._warn = reading.warn
+        self._store: VectorStore | None = None
+        if reading.use_cache:
+            with self._going_on_without():
+                self._store = VectorStore(embeddings_folder() / name, width, np.float32)
+
+    def read(self, digests: Sequence[str]) -> dict[str, Floats]:
+        with self._going_on_without():
+            if self._store:
+                rows = self._store.rows(digests)
+                vectors = self._store.read(list(rows.values())).astype(np.float64)
+                return dict(zip(rows, vectors, strict=True))
+        return {}
+
+    def add(self, vectors: dict[str, npt.NDArray[np.floating]]) -> None:
+        with self._going_on_without():
+            if self._store and vectors:
+                self._store.append(list(vectors), np.stack(list(vectors.values())))
+
+    @contextmanager
+    def _going_on_without(self) -> Iterator[None]:
+        try:
+            yield
+        except (UserInputError, OSError) as error:
+            self._store = None
+            self._warn(f"going on without the cache: {error}")
 
 
 def check_readable(given: int, failures: Sequence[Failure], *, allow: bool) -> None:

@@ -33,7 +33,7 @@ from i2pa.personal.learning import (
     from_likes,
     load_base,
 )
-from i2pa.personal.pictures import Progress
+from i2pa.personal.pictures import Progress, Reading
 from i2pa.personal.validate import (
     SpreadTried,
     choose_spread,
@@ -117,8 +117,7 @@ def personalize(
     name: str = "my-taste",
     version: int = 1,
     seed: int = 0,
-    allow_unreadable: bool = False,
-    progress: Progress | None = None,
+    reading: Reading | None = None,
     fit_progress: Progress | None = None,
 ) -> PersonalTaste:
     """A head for one person's taste on the base model `model`, and what it adds out of fold.
@@ -128,13 +127,13 @@ def personalize(
     own posts (a posts.parquet or an export) with their pictures in `images`: of
     `user` where there are several, by `measured_by` likes, views or score, at most
     `days` apart and `min_age_days` old when the counts were read. `within` says which kept and
-    rejected pictures pair. `progress` is told pictures embedded and all, `fit_progress` folds done
-    and all.
+    rejected pictures pair. `reading` says how pictures are read and who hears of it; `fit_progress`
+    is told folds done and all.
 
     The verdict may well be that nothing is gained, or that there is too little to tell; the model
     is there all the same, and whoever calls decides. Raises UserInputError for wrong arguments,
     ModelError for a base model without a linear head, and DataError where over 5 % of the pictures
-    cannot be read (unless `allow_unreadable`) or there is too little even to cross-validate.
+    cannot be read (unless `reading` allows it) or there is too little even to cross-validate.
     """
     keeps, rejects = _places(keep), _places(reject)
     if (likes is None) == (not keeps and not rejects):
@@ -154,10 +153,9 @@ def personalize(
     if folder is not None and not folder.is_dir():
         raise UserInputError("no such folder of pictures", where=str(folder))
     loaded = load_base(model)
+    reading = reading or Reading()
     if likes is None or folder is None:
-        learning = from_keeps(
-            loaded, keeps, rejects, folder, within, seed, allow_unreadable, progress
-        )
+        learning = from_keeps(loaded, keeps, rejects, folder, within, seed, reading)
     else:
         with needs_extra("a taste from likes", "data"):
             from i2pa.personal.likes import load_own_posts, own_pairs
@@ -170,7 +168,7 @@ def personalize(
             assume_settled=assume_settled,
             seed=seed,
         )
-        learning = from_likes(loaded, own, folder, seed, allow_unreadable, progress)
+        learning = from_likes(loaded, own, folder, seed, reading)
     return _learn(loaded, learning, name, version, seed, fit_progress)
 
 

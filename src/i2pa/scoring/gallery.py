@@ -321,7 +321,7 @@ _FOOT = """</ol>
 <p>A percentile says how many of a hundred reference pictures score lower: 75 means that three of
 four do. Reference: {reference}. “Too close to call” means that the order of these pictures is as
 good as a guess. A computer made this ranking from the pictures alone; yours may differ.</p>
-<p>RankedPicture by i2pa with the model {model}.</p>
+<p>Ranked by i2pa with the model {model}.</p>
 </footer>
 <dialog id="zoom" aria-label="Enlarged picture">
 <figure><img id="large" alt=""><figcaption id="caption"></figcaption></figure>

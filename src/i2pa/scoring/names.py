@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,35 +11,35 @@ from pathlib import Path
 _JOINERS = "\u200c\u200d"
 
 
-def short_names(paths: Iterable[str], places: Iterable[str | Path]) -> dict[str, str]:
-    """A name for each path that tells no more than needed of where it lies.
+def common_folder(places: Iterable[str | Path]) -> Path:
+    """The deepest folder that holds all places, each a folder or a file; links are not resolved.
 
-    It is relative to the ranked folder that holds it, or the bare file name. Names that would
-    be equal grow by parent folders until they differ. Separators are `/`.
+    One folder is its own. Where nothing holds all, as on two drives of Windows, an empty path.
     """
-    folders = sorted(
-        (_parts(place) for place in places if Path(place).is_dir()), key=len, reverse=True
-    )
-    parts = {path: _parts(path) for path in paths}
-    shown = {}
-    for path, whole in parts.items():
-        inside = [folder for folder in folders if whole[: len(folder)] == folder]
-        shown[path] = max(1, len(whole) - len(inside[0])) if inside else 1
-    while True:
-        names = {path: "/".join(parts[path][-length:]) for path, length in shown.items()}
-        times = Counter(names.values())
-        unclear = [
-            path for path in names if times[names[path]] > 1 and shown[path] < len(parts[path])
-        ]
-        if not unclear:
-            return names
-        for path in unclear:
-            shown[path] += 1
+    folders = {_absolute(p) if Path(p).is_dir() else _absolute(p).parent for p in places}
+    try:
+        return Path(os.path.commonpath(folders))
+    except ValueError:
+        return Path()
 
 
-def _parts(path: str | Path) -> tuple[str, ...]:
+def short_names(paths: Iterable[str], places: Iterable[str | Path]) -> dict[str, str]:
+    """A name for each path, relative to the `common_folder` of the places that were ranked.
+
+    So that one folder and a name lead to each picture. Separators are `/`.
+    """
+    folder = common_folder(places)
+    names = {}
+    for path in paths:
+        whole = _absolute(path)
+        below = whole.relative_to(folder) if whole.is_relative_to(folder) else whole
+        names[path] = below.as_posix()
+    return names
+
+
+def _absolute(path: str | Path) -> Path:
     # Links keep the names that the user knows them by.
-    return Path(os.path.abspath(path)).parts  # noqa: PTH100
+    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def readable(name: str) -> str:

@@ -26,7 +26,7 @@ from i2pa.models.backbones import (
     backbone_weights,
     load_weights,
 )
-from i2pa.models.cache import VectorStore, cache_folder
+from i2pa.models.cache import VectorStore, embeddings_folder
 
 _BATCH = 32
 _AT_ONCE = 4
@@ -83,7 +83,7 @@ def image_features(
             raise UserInputError("no such folder of pictures", where=str(folder))
     files, unreadable = _find(images, folders)
     weights = backbone_weights(backbone) if isinstance(backbone, str) else backbone
-    place = cache_folder() / "embeddings"
+    place = embeddings_folder()
     width = backbone_spec(weights.name).embedding_size
     embeddings = VectorStore(place / f"{weights.key}-{transform.tag}", width, np.float16)
     statistics = VectorStore(place / f"properties-{transform.tag}", len(PROPERTY_NAMES), np.float64)
