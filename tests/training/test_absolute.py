@@ -33,7 +33,7 @@ from i2pa.training.absolute import (
     post_facts,
 )
 from i2pa.training.feed import PictureFeed
-from i2pa.training.loop import Fitted, fit, score_pictures
+from i2pa.training.loop import Fitted, fit
 from i2pa.training.network import labelled
 from i2pa.training.objective import autocast
 from i2pa.training.pairset import pair_set

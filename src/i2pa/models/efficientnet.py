@@ -92,10 +92,34 @@ class EfficientNetLite(nn.Module):
 
     def features(self, pixels: Tensor) -> Tensor:
         """Feature map [n, 1280, h / 32, w / 32] of pixels [n, 3, h, w] valued 0 to 255."""
+        return self.later(self.earlier(pixels, 0), 0)
+
+    def earlier(self, pixels: Tensor, blocks: int) -> Tensor:
+        """What the stem and the first `blocks` blocks make of pixels."""
         x = scale_pixels(pixels, "symmetric")
         x = functional.relu6(self.bn0(self.conv_stem(x)))
-        x = self.blocks(x)
+        for block in self._blocks[:blocks]:
+            x = block(x)
+        return x
+
+    def later(self, x: Tensor, blocks: int) -> Tensor:
+        """The feature map, from what `earlier` made with the same number of blocks."""
+        for block in self._blocks[blocks:]:
+            x = block(x)
         return functional.relu6(self.bn1(self.conv_head(x)))
+
+    def early_layers(self, blocks: int) -> tuple[nn.Module, ...]:
+        """The layers that `earlier` runs."""
+        return self.conv_stem, self.bn0, *self._blocks[:blocks]
+
+    @property
+    def n_blocks(self) -> int:
+        """How many blocks there are."""
+        return len(self.blocks)
+
+    @property
+    def _blocks(self) -> list[nn.Module]:
+        return list(self.blocks)
 
     def embed(self, features: Tensor) -> Tensor:
         """Embedding [n, 1280]: the mean of the feature map over its positions."""

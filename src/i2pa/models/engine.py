@@ -14,6 +14,10 @@ from i2pa.errors import ModelError
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 
 OUTPUTS = ("score", "embedding", "features")
+"""What every model gives."""
+
+SPREAD = "spread"
+"""What a model with the link `thurstone` gives besides: each score's standard deviation, [n]."""
 
 
 class Engine(Protocol):

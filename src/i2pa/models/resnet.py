@@ -73,11 +73,35 @@ class ResNet(nn.Module):
 
     def features(self, planes: Tensor) -> Tensor:
         """Feature map [n, 2048, h / 32, w / 32] of float planes [n, 3, h, w] valued 0 to 255."""
+        return self.later(self.earlier(planes, 0), 0)
+
+    def earlier(self, planes: Tensor, blocks: int) -> Tensor:
+        """What the stem and the first `blocks` blocks make of planes."""
         x = scale_pixels(planes, self.pixel_scaling)
         x = functional.relu(self.bn1(self.conv1(x)))
         x = functional.max_pool2d(x, 3, stride=2, padding=1)
-        features: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return features
+        for block in self._blocks[:blocks]:
+            x = block(x)
+        return x
+
+    def later(self, x: Tensor, blocks: int) -> Tensor:
+        """The feature map, from what `earlier` made with the same number of blocks."""
+        for block in self._blocks[blocks:]:
+            x = block(x)
+        return x
+
+    def early_layers(self, blocks: int) -> tuple[nn.Module, ...]:
+        """The layers that `earlier` runs."""
+        return self.conv1, self.bn1, *self._blocks[:blocks]
+
+    @property
+    def n_blocks(self) -> int:
+        """How many blocks there are in the four stages."""
+        return len(self._blocks)
+
+    @property
+    def _blocks(self) -> list[nn.Module]:
+        return [*self.layer1, *self.layer2, *self.layer3, *self.layer4]
 
     def embed(self, features: Tensor) -> Tensor:
         """Embedding [n, 2048]: the mean of the feature map over its positions."""

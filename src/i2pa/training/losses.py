@@ -19,9 +19,6 @@ from torch.nn import functional
 from i2pa.errors import UserInputError
 from i2pa.models.metadata import Link
 
-SPREAD_FLOOR = 0.05
-"""The least spread of a picture, a twentieth of a typical one: no pair is infinitely sure."""
-
 GAUGE_STRENGTH = 1e-2
 
 
@@ -97,14 +94,6 @@ def loss_named(name: str) -> PairLoss:
     if name not in LOSSES:
         raise UserInputError(f"unknown loss {name!r}", remedy=f"choose from {', '.join(LOSSES)}")
     return LOSSES[name]
-
-
-def spread_of(raw: Tensor) -> Tensor:
-    """s = softplus(raw) + SPREAD_FLOOR, above 0: a picture's spread from a network's raw output.
-
-    Any shape; as the standard deviation of the picture's score.
-    """
-    return functional.softplus(raw) + SPREAD_FLOOR
 
 
 def standardised(delta: Tensor, spread_a: Tensor, spread_b: Tensor) -> Tensor:

@@ -12,7 +12,8 @@ from i2pa.metrics import baselines
 from i2pa.metrics.accuracy import Accuracy, graded_accuracy, pairwise_accuracy
 from i2pa.metrics.calibration import fit_temperature, log_loss
 from i2pa.metrics.reference import weighted_quantiles
-from i2pa.models.metadata import QUANTILES, Reference
+from i2pa.metrics.thurstone import fit_normal_temperature, normal_log_loss
+from i2pa.models.metadata import QUANTILES, Link, Reference
 from i2pa.training.pairset import Floats, PairSet, is_graded
 
 
@@ -70,8 +71,10 @@ def evaluate(
     )
 
 
-def calibrate(delta: Floats, pairs: PairSet) -> Calibration:
+def calibrate(delta: Floats, pairs: PairSet, link: Link = "logistic") -> Calibration:
     """Fit the temperature to soft labels P̄ = Φ(ΔS/√2σ), the column p, each user weighing alike.
+
+    `delta` are score differences, with the link `thurstone` standardised by their spreads.
 
     Where the fit runs against its bounds (scores that separate nothing, or everything) the
     temperature is the bound, and the log loss tells.
@@ -79,14 +82,18 @@ def calibrate(delta: Floats, pairs: PairSet) -> Calibration:
     if not len(pairs):
         raise DataError("no pair to calibrate on has both pictures", remedy="check --images")
     weight = pairs.evenly().weight
-    temperature = fit_temperature(delta, pairs.p, weight)
+    thurstone = link == "thurstone"
+    fit, loss = (
+        (fit_normal_temperature, normal_log_loss) if thurstone else (fit_temperature, log_loss)
+    )
+    temperature = fit(delta, pairs.p, weight)
     certain = np.clip(pairs.p, 1e-12, 1 - 1e-12)
     entropy = -(certain * np.log(certain) + (1 - certain) * np.log1p(-certain))
     return Calibration(
         pairs=len(pairs),
         users=len(np.unique(pairs.user)),
         temperature=temperature,
-        log_loss=log_loss(delta, pairs.p, weight, temperature),
+        log_loss=loss(delta, pairs.p, weight, temperature),
         log_loss_of_labels=float(np.average(entropy, weights=weight)),
     )
 

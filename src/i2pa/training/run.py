@@ -178,7 +178,8 @@ def export_run(folder: Path, path: Path, name: str | None, version: int | None) 
         spec = backbone_spec(record["recipe"]["backbone"])
         # Runs written before there was a choice of scaling say nothing of it.
         scaling = record.get("backbone", {}).get("pixel_scaling")
-        ranker = Ranker(spec.build(spec.scaling(scaling)))
+        spread = metadata.link == "thurstone"
+        ranker = Ranker(spec.build(spec.scaling(scaling)), spread=spread)
         ranker.load_state_dict(load((folder / WEIGHTS_FILE).read_bytes()))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"damaged run ({error})", where=str(folder)) from error
