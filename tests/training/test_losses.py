@@ -10,16 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from i2pa.errors import UserInputError
+from i2pa.models.ranker import SPREAD_FLOOR, spread_of
 from i2pa.training.losses import (
     FIDELITY,
     HARD,
     LOSSES,
     SOFT,
-    SPREAD_FLOOR,
     THURSTONE,
     gauge_penalty,
     loss_named,
-    spread_of,
     standardised,
     user_weights,
 )

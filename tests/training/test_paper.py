@@ -25,6 +25,7 @@ from i2pa.training.checkpoint import CHECKPOINT_FILE
 from i2pa.training.feed import PictureFeed
 from i2pa.training.loop import _optimizer, _train_mode
 from i2pa.training.losses import cross_entropy, loss_named
+from i2pa.training.pairwise import PairNetwork
 from i2pa.training.recipes import NetworkRecipe
 from made_up import RULES, album
 
@@ -104,7 +105,7 @@ def test_a_step_is_64_pairs_with_hard_labels(network: PairNetwork) -> None:
     loss = loss_named(PAPER.loss)
     assert not loss.soft
     assert loss.per_pair is cross_entropy
-    assert network.spread is None
+    assert network.ranker.spread is None
     assert network.clock is None
 
 
