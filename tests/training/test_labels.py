@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from i2pa.errors import UserInputError
@@ -29,6 +29,7 @@ def flipped_ids(table, flipped):
     return set(table.filter(pa.array(flipped))["winner_id"].to_pylist())
 
 
+@settings(deadline=None)
 @given(n=st.integers(0, 60), share=st.floats(0, 0.5), seed=st.integers(0, 2**32))
 def test_exactly_the_share_is_flipped(n, share, seed):
     flipped = flip_labels(table_of(n), share, seed)

@@ -134,7 +134,9 @@ def chance_of_best(rows: Sequence[OutOfFold], over: OutOfFold) -> float:
     mean = signs @ moved.T / n
     # A user's square does not turn with its sign; a row like the base everywhere has no t.
     variance = ((moved**2).mean(axis=1) - mean**2) / (n - 1)
-    t = np.divide(mean, np.sqrt(variance), out=np.zeros_like(mean), where=variance > 1e-15)
+    # Where all users moved alike nothing is left to chance; where none moved there is no gain.
+    t = np.where(np.abs(mean) < 1e-12, 0.0, np.copysign(np.inf, mean))
+    np.divide(mean, np.sqrt(np.maximum(variance, 0)), out=t, where=variance > 1e-15)
     best = t.max(axis=1)
     return float((best >= best[0] - 1e-9).mean())
 
@@ -203,6 +205,8 @@ def cross_validate(
             feed = picture_feed(features, recipe, carried, alone.device)
     trial = _Trial(recipe, carried, features, feed, own, facts, training_progress)
     others = [] if also is None else [_Listed.of(also, features, recipe).without(tested.user)]
+    if not own and not sum(len(one.pairs) for one in others):
+        raise DataError("there is nothing to learn from but the users that are judged")
     begins = None if start is None else [_Listed.of(start, features, recipe)]
     everyone = _Listed.of(pairs, features, recipe)
     plan = _plan(recipe, carried, [pairs, also, start], own, folds)
@@ -285,7 +289,13 @@ class _Trial:
         place: Path,
     ) -> _Fold:
         """Learn from `mine` and `others`, choosing within `mine`, and judge the pairs `out`."""
-        inner = user_folds(mine.pairs, min(INNER_FOLDS, len(np.unique(mine.pairs.user))))
+        users = len(np.unique(mine.pairs.user))
+        if users < 2:
+            raise DataError(
+                "a fold leaves one user to learn from, and none to choose by",
+                remedy="give pairs of more users, or more folds",
+            )
+        inner = user_folds(mine.pairs, min(INNER_FOLDS, users))
         recipe, embeddings = self.recipe, self.features.embeddings
         if isinstance(recipe, Recipe):
             head, l2, inside = self._head(recipe, mine, inner, others, own=self.own)
@@ -293,13 +303,13 @@ class _Trial:
             calibrated, delta, chosen = mine.pairs, inside, f"l2 {l2:g}"
         else:
             learn = mine.at(np.flatnonzero(inner != 0))
+            validation = mine.at(np.flatnonzero(inner == 0))
+            taught = [*([learn] if self.own else []), *others]
             start = None
             if trains_pairs(recipe) and recipe.start == "probe":
-                folds = user_folds(learn.pairs, min(3, len(np.unique(learn.pairs.user))))
-                begin, own = (others, self.own) if begins is None else (begins, False)
-                start, *_ = self._head(head_before(recipe), learn, folds, begin, own=own)
-            used = _Listed.all([*([learn] if self.own else []), *others])
-            validation = mine.at(np.flatnonzero(inner == 0))
+                judging, begin = (validation, taught) if begins is None else (learn, begins)
+                start, *_ = self._head(head_before(recipe), judging, inner, begin, own=False)
+            used = _Listed.all(taught)
             gathered = Gathered(
                 used.table,
                 {VALIDATION: validation.table},
@@ -346,8 +356,9 @@ class _Trial:
         *,
         own: bool,
     ) -> tuple[Head, float, Floats]:
-        """The head at the ℓ2 of least log loss on the pairs `mine` [n], each judged by a head that
-        did not see its user; that ℓ2; and their judgments [n]."""
+        """The head at the ℓ2 of least log loss on the pairs `mine` [n], that ℓ2, and what it says
+        of them [n]. With `own` they are learnt from too, but each is judged by a head that did not
+        see its fold `inner` [n]."""
         loss, embeddings = loss_named(recipe.loss), self.features.embeddings
         further = [one.pairs for one in others]
         grid = recipe.l2_grid if recipe.l2 is None else (recipe.l2,)
