@@ -30,13 +30,8 @@ from i2pa.posts import read_posts
 from i2pa.training import ABSOLUTE, FINETUNE, PROBE, NetworkRecipe, Recipe
 from i2pa.training.absolute import POST_COLUMNS
 from i2pa.training.checkpoint import CHECKPOINT_FILE
-from i2pa.training.crossval import (
-    OutOfFold,
-    chance_of_best,
-    chosen_within,
-    cross_validate,
-    gain,
-)
+from i2pa.training.compare import OutOfFold, chance_of_best, chosen_within, gain
+from i2pa.training.crossval import cross_validate
 
 FOLDS = 4
 DAYS = 90

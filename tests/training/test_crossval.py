@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from i2pa.errors import DataError
 from i2pa.pairs import pairs_from_levels
 from i2pa.training import FINETUNE, PROBE, cross_validate
-from i2pa.training.crossval import OutOfFold, chance_of_best, chosen_within, gain, user_folds
+from i2pa.training.compare import OutOfFold, chance_of_best, chosen_within, gain
+from i2pa.training.crossval import user_folds
 from i2pa.training.pairset import PairSet
 from made_up import album
 

@@ -2,7 +2,7 @@
 
 Each fold learns from the other users alone, and takes from them whatever it chooses: ℓ2, the epoch,
 the temperature. What it says of the users left out is kept fold by fold, so that a stopped run goes
-on. Comparing recipes on the same pairs is here too; tables and files of results stay out.
+on. What becomes of the results is `compare`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,124 +21,35 @@ import pyarrow as pa
 from i2pa.errors import DataError
 from i2pa.files import whole_file
 from i2pa.images.transforms import transform_named
-from i2pa.metrics.accuracy import Accuracy, accuracy_of_users, pairwise_accuracy
-from i2pa.metrics.intervals import standard_error
+from i2pa.metrics.accuracy import accuracy_of_users
 from i2pa.metrics.thurstone import normal_costs
 from i2pa.models.backbones import BackboneWeights, WeightsSource, backbone_weights
 from i2pa.training.absolute import PostFacts, post_facts
+from i2pa.training.checkpoint import CHECKPOINT_FILE
+from i2pa.training.compare import OutOfFold
 from i2pa.training.features import Features, Progress, image_features
 from i2pa.training.feed import Feed
-from i2pa.training.gather import Gathered
+from i2pa.training.gather import PLAIN_L2, Gathered
 from i2pa.training.labelled import with_clock
 from i2pa.training.losses import loss_named
-from i2pa.training.measure import calibrate
+from i2pa.training.measure import Evaluation, calibrate, evaluate
 from i2pa.training.network import VALIDATION, fit_network, picture_feed
-from i2pa.training.pairset import Floats, Ints, PairSet, images_of, joined, pair_set
+from i2pa.training.pairset import (
+    Floats,
+    Ints,
+    PairSet,
+    by_split,
+    images_of,
+    is_graded,
+    joined,
+    pair_set,
+)
 from i2pa.training.probe import Fold, Head, fit_head, judged
 from i2pa.training.probe import cross_validate as validate_head
 from i2pa.training.processes import processes
 from i2pa.training.recipes import NetworkRecipe, Recipe, head_before, trains_pairs
 
 INNER_FOLDS = 4
-
-
-@dataclass(frozen=True)
-class OutOfFold:
-    """What recipes that never saw a pair's user say of it; arrays are [n], a value a pair.
-
-    `user` names whose it is, `fold` which fold left it out. `delta` is the difference of scores,
-    winner's less loser's, standardised where scores have a spread; `nats` what the winner's
-    probability costs, -ln P. `inner` [folds] are the mean-of-users accuracies of each fold's model
-    on users held out of its own learning: recipes may be chosen by it without a look at `delta`.
-    """
-
-    user: tuple[str, ...]
-    fold: tuple[int, ...]
-    delta: tuple[float, ...]
-    nats: tuple[float, ...]
-    inner: tuple[float, ...]
-
-    @property
-    def accuracy(self) -> Accuracy:
-        """Pooled and mean of users, with intervals from draws of users."""
-        return pairwise_accuracy(np.array(self.delta), np.array(self.user))
-
-    @property
-    def log_loss(self) -> float:
-        """Mean of users of -ln P(the winner wins); ln 2 = .693 is a coin's."""
-        index = np.unique(self.user, return_inverse=True)[1]
-        return float((np.bincount(index, self.nats) / np.bincount(index)).mean())
-
-
-@dataclass(frozen=True)
-class Gain:
-    """By how much one recipe's mean of users is above another's on the same pairs.
-
-    `error` is the standard error of the users' differences.
-    """
-
-    value: float
-    error: float
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether it exceeds one standard error: a rule for choosing, no proof."""
-        return self.value > self.error
-
-    def __str__(self) -> str:
-        return f"{self.value:+.3f} ± {self.error:.3f}"
-
-
-def gain(of: OutOfFold, over: OutOfFold) -> Gain:
-    """The paired difference in accuracy, user by user. Raises ValueError for other pairs."""
-    if of.user != over.user:
-        raise ValueError("the two were not measured on the same pairs")
-    user = np.array(of.user)
-    mine, theirs = (accuracy_of_users(np.array(one.delta), user)[1] for one in (of, over))
-    return Gain(float((mine - theirs).mean()), standard_error(mine - theirs))
-
-
-def chosen_within(rows: Sequence[OutOfFold]) -> tuple[OutOfFold, tuple[int, ...]]:
-    """Let each fold choose the row that its own inner validation likes best, the first of equals.
-
-    Gives what those say of the users left out, and which row [folds] it was: the honest estimate of
-    "try them all and keep the best", where the best row's own figure is the maximum of noise.
-    """
-    choice = np.argmax([row.inner for row in rows], axis=0)
-    fold = np.array(rows[0].fold)
-    delta, nats = (
-        np.array([getattr(row, name) for row in rows])[choice[fold], np.arange(len(fold))]
-        for name in ("delta", "nats")
-    )
-    inner = tuple(float(rows[row].inner[k]) for k, row in enumerate(choice))
-    made = replace(rows[0], delta=tuple(delta.tolist()), nats=tuple(nats.tolist()), inner=inner)
-    return made, tuple(choice.tolist())
-
-
-def chance_of_best(rows: Sequence[OutOfFold], over: OutOfFold) -> float:
-    """How often the best of `rows` would gain as much by chance, in its standard errors.
-
-    Were no row better than `over`, each user's differences would have either sign alike. All signs
-    are tried (all rows' of a user turn together, as they share its pairs), or 4,096 of them drawn;
-    the share whose best row has a t as large as the real best one's is the answer.
-    """
-    user = np.array(over.user)
-    base = accuracy_of_users(np.array(over.delta), user)[1]
-    moved = np.stack([accuracy_of_users(np.array(row.delta), user)[1] - base for row in rows])
-    n = moved.shape[1]
-    if n <= 12:
-        signs = 1 - 2 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)
-    else:
-        signs = np.random.default_rng(0).choice([-1, 1], (4096, n))
-        signs[0] = 1
-    mean = signs @ moved.T / n
-    # A user's square does not turn with its sign; a row like the base everywhere has no t.
-    variance = ((moved**2).mean(axis=1) - mean**2) / (n - 1)
-    # Where all users moved alike nothing is left to chance; where none moved there is no gain.
-    t = np.where(np.abs(mean) < 1e-12, 0.0, np.copysign(np.inf, mean))
-    np.divide(mean, np.sqrt(np.maximum(variance, 0)), out=t, where=variance > 1e-15)
-    best = t.max(axis=1)
-    return float((best >= best[0] - 1e-9).mean())
 
 
 def user_folds(pairs: PairSet, folds: int) -> Ints:
@@ -230,6 +141,52 @@ def cross_validate(
         nats=tuple(nats.tolist()),
         inner=tuple(result.inner for result in found),
     )
+
+
+def left_out_users(
+    pairs: pa.Table,
+    images: Path | Sequence[Path],
+    recipe: Recipe | NetworkRecipe,
+    folds: int,
+    *,
+    posts: pa.Table | None = None,
+    weights: WeightsSource = None,
+    kept: Path | None = None,
+    training_progress: Progress | None = None,
+) -> Evaluation:
+    """`cross_validate` on the pairs to learn from, beside the same baselines as other accuracies.
+
+    Where `pairs` has a split only its train part takes part. Raises DataError for graded pictures,
+    which have no users.
+    """
+    learn, _ = by_split(pairs)
+    if is_graded(learn):
+        raise DataError("graded pictures have no users to leave out", remedy="leave --folds out")
+    found = cross_validate(
+        learn,
+        images,
+        recipe,
+        folds=folds,
+        posts=posts,
+        weights=weights,
+        kept=kept,
+        training_progress=training_progress,
+    )
+    carried = backbone_weights(
+        recipe.backbone, weights, pixel_scaling=recipe.pixel_scaling, seed=recipe.seed
+    )
+    folders = [images] if isinstance(images, Path) else images
+    features = image_features(images_of(learn), folders, carried, transform_named(recipe.transform))
+    tested, table = pair_set(learn, features.row)
+    fold, plain = np.array(found.fold), np.empty(len(tested))
+    for k in range(folds):
+        others = tested.at(np.flatnonzero(fold != k)).evenly()
+        scores = fit_head(features.properties, others, PLAIN_L2).score(features.properties)
+        plain[fold == k] = tested.delta(scores)[fold == k]
+    for checkpoint in kept.glob(f"*/{CHECKPOINT_FILE}") if kept else ():
+        checkpoint.unlink()
+    label = f"users left out in {folds} turns"
+    return evaluate(label, table, tested, np.array(found.delta), plain)
 
 
 @dataclass(frozen=True)
