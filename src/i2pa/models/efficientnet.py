@@ -30,13 +30,16 @@ class SamePadConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """[n, c, h, w] to [n, c', ceil(h / stride), ceil(w / stride)]."""
+        return super().forward(functional.pad(input, self.pads(input)))
+
+    def pads(self, input: Tensor) -> list[int]:
+        """Pixels to add left, right, above and below, in the order of `functional.pad`."""
         pads: list[int] = []
-        # functional.pad takes the last dimension first.
         for dim in (1, 0):
             side, kernel, stride = input.shape[2 + dim], self.kernel_size[dim], self.stride[dim]
             pad = max((math.ceil(side / stride) - 1) * stride + kernel - side, 0)
             pads += [pad // 2, pad - pad // 2]
-        return super().forward(functional.pad(input, pads))
+        return pads
 
 
 class InvertedResidual(nn.Module):
@@ -56,6 +59,11 @@ class InvertedResidual(nn.Module):
         self.bn1 = nn.BatchNorm2d(wide, eps=_BATCH_NORM_EPSILON)
         self.project_conv = nn.Conv2d(wide, out, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(out, eps=_BATCH_NORM_EPSILON)
+
+    def norm_pairs(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+        """Each convolution and the batch norm behind it."""
+        first = [(self.expand_conv, self.bn0)] if self.expands else []
+        return [*first, (self.depthwise_conv, self.bn1), (self.project_conv, self.bn2)]
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, c, h, w] to [n, c', h', w']."""
@@ -111,6 +119,13 @@ class EfficientNetLite(nn.Module):
     def early_layers(self, blocks: int) -> tuple[nn.Module, ...]:
         """The layers that `earlier` runs."""
         return self.conv_stem, self.bn0, *self._blocks[:blocks]
+
+    def norm_pairs(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+        """Each convolution and the batch norm behind it."""
+        inside = [
+            pair for b in self.blocks if isinstance(b, InvertedResidual) for pair in b.norm_pairs()
+        ]
+        return [(self.conv_stem, self.bn0), *inside, (self.conv_head, self.bn1)]
 
     @property
     def n_blocks(self) -> int:

@@ -38,6 +38,16 @@ class Bottleneck(nn.Module):
                 nn.Conv2d(channels, out, 1, stride=stride, bias=False), nn.BatchNorm2d(out)
             )
 
+    def norm_pairs(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+        """Each convolution and the batch norm behind it."""
+        pairs = [(self.conv1, self.bn1), (self.conv2, self.bn2), (self.conv3, self.bn3)]
+        if isinstance(self.downsample, nn.Sequential):
+            conv, norm = self.downsample
+            assert isinstance(conv, nn.Conv2d)
+            assert isinstance(norm, nn.BatchNorm2d)
+            pairs.append((conv, norm))
+        return pairs
+
     def forward(self, x: Tensor) -> Tensor:
         """[n, c, h, w] to [n, 4 width, ceil(h / stride), ceil(w / stride)]."""
         y = functional.relu(self.bn1(self.conv1(x)))
@@ -93,6 +103,13 @@ class ResNet(nn.Module):
     def early_layers(self, blocks: int) -> tuple[nn.Module, ...]:
         """The layers that `earlier` runs."""
         return self.conv1, self.bn1, *self._blocks[:blocks]
+
+    def norm_pairs(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+        """Each convolution and the batch norm behind it."""
+        inside = [
+            pair for b in self._blocks if isinstance(b, Bottleneck) for pair in b.norm_pairs()
+        ]
+        return [(self.conv1, self.bn1), *inside]
 
     @property
     def n_blocks(self) -> int:

@@ -26,6 +26,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from i2pa.errors import DataError
 from i2pa.training.batches import Floats, Ints, LabelledPairs
 from i2pa.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from i2pa.training.fast import fast_steps
 from i2pa.training.feed import Feed
 from i2pa.training.objective import Network, Objective, P
 from i2pa.training.pairwise import PairObjective
@@ -118,69 +119,70 @@ def fit(
     def scored(rows: Ints) -> Floats:
         return rate_pictures(network, feed, rows, recipe, processes)[0]
 
-    for epoch in range(len(history) + 1, recipe.epochs + 1):
-        if recipe.patience is not None and epoch - 1 - best >= recipe.patience and history:
-            break
-        for group in optimizer.param_groups:
-            group["lr"] = group["base_rate"] * recipe.decay ** (epoch - 1)
-        torch.manual_seed(_number(recipe.seed, epoch))
-        _train_mode(network, recipe)
-        start, seen, sums = time.perf_counter(), 0, np.zeros(3)
-        batches = aim.batches(epoch, recipe.accumulate * processes.n)
-        parts = _own_parts(batches, processes)
-        crops = epoch if recipe.random_crop else None
-        fed = feed.batches((part.images for _, part in parts), random_crop_of_epoch=crops)
-        for i, ((whole, part), pictures) in enumerate(zip(parts, fed, strict=True), start=1):
-            ends_batch = i % recipe.accumulate == 0
-            with nullcontext() if ends_batch else processes.no_sync(trained):
-                value, counts = aim.loss(trained, part, pictures, whole)
-                # Processes average their gradients; a batch's is their sum.
-                torch.autograd.backward(scaler.scale(value * processes.n))
-                sums += counts
-            if ends_batch:
-                scaler.step(optimizer)
-                scaler.update()
-                optimizer.zero_grad(set_to_none=True)
-            seen += len(part)
-            if progress and processes.is_first:
-                every = (epoch - 1) * aim.size + seen * processes.n
-                progress(every, recipe.epochs * aim.size)
-            _check_readable(feed, pairs, allow=allow_unreadable)
-        total, right, n = processes.summed(sums).tolist()
-        seconds = time.perf_counter() - start
-        upward = aim.upward(scored)
-        val_loss, val_accuracy = validate(scored, held_out, downward=_downward(upward))
-        row = Epoch(
-            epoch=epoch,
-            train_loss=total / max(n, 1),
-            train_accuracy=right / max(n, 1) if upward is None else max(upward, 1 - upward),
-            val_accuracy=val_accuracy,
-            val_loss=val_loss,
-            pairs_per_second=n / seconds,
-            rate=recipe.rate_head * recipe.decay ** (epoch - 1),
-        )
-        history.append(row)
-        if not len(held_out) or val_accuracy > max(
-            (e.val_accuracy for e in history[:-1]), default=-1
-        ):
-            best, best_weights = epoch, _copied(network)
-        if processes.is_first:
-            save_checkpoint(
-                Checkpoint(
-                    plan=plan,
-                    epoch=epoch,
-                    network=_copied(network),
-                    optimizer=optimizer.state_dict(),
-                    scaler=scaler.state_dict(),
-                    best_epoch=best,
-                    best=best_weights,
-                    history=[asdict(e) for e in history],
-                    unreadable=dict(feed.unreadable),
-                ),
-                folder,
+    with fast_steps(network.ranker, recipe, device):
+        for epoch in range(len(history) + 1, recipe.epochs + 1):
+            if recipe.patience is not None and epoch - 1 - best >= recipe.patience and history:
+                break
+            for group in optimizer.param_groups:
+                group["lr"] = group["base_rate"] * recipe.decay ** (epoch - 1)
+            torch.manual_seed(_number(recipe.seed, epoch))
+            _train_mode(network, recipe)
+            start, seen, sums = time.perf_counter(), 0, np.zeros(3)
+            batches = aim.batches(epoch, recipe.accumulate * processes.n)
+            parts = _own_parts(batches, processes)
+            crops = epoch if recipe.random_crop else None
+            fed = feed.batches((part.images for _, part in parts), random_crop_of_epoch=crops)
+            for i, ((whole, part), pictures) in enumerate(zip(parts, fed, strict=True), start=1):
+                ends_batch = i % recipe.accumulate == 0
+                with nullcontext() if ends_batch else processes.no_sync(trained):
+                    value, counts = aim.loss(trained, part, pictures, whole)
+                    # Processes average their gradients; a batch's is their sum.
+                    torch.autograd.backward(scaler.scale(value * processes.n))
+                    sums += counts
+                if ends_batch:
+                    scaler.step(optimizer)
+                    scaler.update()
+                    optimizer.zero_grad(set_to_none=True)
+                seen += len(part)
+                if progress and processes.is_first:
+                    every = (epoch - 1) * aim.size + seen * processes.n
+                    progress(every, recipe.epochs * aim.size)
+                _check_readable(feed, pairs, allow=allow_unreadable)
+            total, right, n = processes.summed(sums).tolist()
+            seconds = time.perf_counter() - start
+            upward = aim.upward(scored)
+            val_loss, val_accuracy = validate(scored, held_out, downward=_downward(upward))
+            row = Epoch(
+                epoch=epoch,
+                train_loss=total / max(n, 1),
+                train_accuracy=right / max(n, 1) if upward is None else max(upward, 1 - upward),
+                val_accuracy=val_accuracy,
+                val_loss=val_loss,
+                pairs_per_second=n / seconds,
+                rate=recipe.rate_head * recipe.decay ** (epoch - 1),
             )
-            if on_epoch:
-                on_epoch(tuple(history))
+            history.append(row)
+            if not len(held_out) or val_accuracy > max(
+                (e.val_accuracy for e in history[:-1]), default=-1
+            ):
+                best, best_weights = epoch, _copied(network)
+            if processes.is_first:
+                save_checkpoint(
+                    Checkpoint(
+                        plan=plan,
+                        epoch=epoch,
+                        network=_copied(network),
+                        optimizer=optimizer.state_dict(),
+                        scaler=scaler.state_dict(),
+                        best_epoch=best,
+                        best=best_weights,
+                        history=[asdict(e) for e in history],
+                        unreadable=dict(feed.unreadable),
+                    ),
+                    folder,
+                )
+                if on_epoch:
+                    on_epoch(tuple(history))
     network.load_state_dict(best_weights)
     network.eval()
     downward = _downward(aim.upward(scored))
