@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from i2pa.models.efficientnet import EfficientNetLite
+from i2pa.models.initialise import he_initialise
 from i2pa.models.ranker import Ranker
 from i2pa.models.resnet import ResNet
 from i2pa.training import FINETUNE, PAPER
@@ -27,6 +28,8 @@ def ranker(build: str) -> Ranker:
     torch.manual_seed(0)
     made = Ranker(BUILDS[build]())
     for module in made.modules():
+        if isinstance(module, nn.Conv2d):
+            he_initialise(module)
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 1.5)

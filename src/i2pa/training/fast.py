@@ -21,9 +21,9 @@ from i2pa.models.efficientnet import SamePadConv2d
 from i2pa.models.ranker import Ranker
 from i2pa.training.recipes import NetworkRecipe
 
-# Numbers of glibc's malloc.h, and the values that it begins with.
+# Numbers of glibc's malloc.h, and the values that its own adjustment ends with.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_BEFORE = {_TRIM_THRESHOLD: 128 << 10, _MMAP_THRESHOLD: 32 << 20}
+_BEFORE = {_TRIM_THRESHOLD: 64 << 20, _MMAP_THRESHOLD: 32 << 20}
 _KEEP = {_TRIM_THRESHOLD: (1 << 31) - 1, _MMAP_THRESHOLD: 1 << 30}
 
 
