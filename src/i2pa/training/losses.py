@@ -37,14 +37,12 @@ class PairLoss:
     spread: bool
     per_pair: Callable[[Tensor, Tensor], Tensor]
 
-    def label(self, p: Tensor, a_won: Tensor) -> Tensor:
-        """The label P, float [n], of pairs whose winner is better with probability `p`, float [n].
+    def label(self, p: Tensor) -> Tensor:
+        """The label P, float [n], of pairs of which side A is better with probability `p` [n].
 
-        `a_won`, bool [n], says whether side A is the winner; a pair flipped on purpose says the
-        opposite.
+        Where labels are hard only the side that p favours counts.
         """
-        certainty = p if self.soft else torch.ones_like(p)
-        return torch.where(a_won, certainty, 1 - certainty)
+        return p if self.soft else (p > 0.5).to(p.dtype)
 
 
 def cross_entropy(delta: Tensor, label: Tensor) -> Tensor:

@@ -115,10 +115,8 @@ def _loss(
             *(torch.from_numpy(array).to(device) for array in (pixels, a, b)), times.to(device)
         )
     p = torch.from_numpy(part.p[good]).to(device, torch.float32)
-    # p is that of A; where labels are hard, only the side it favours counts.
-    label = p if loss.soft else (p > 0.5).float()
     weight = torch.from_numpy(part.weight[good]).to(device, torch.float32)
-    each = loss.per_pair(judged.float(), label)
+    each = loss.per_pair(judged.float(), loss.label(p))
     value = (weight * each).sum() / whole
     if not good.size:
         return value + 0 * score.sum(), np.zeros(3)
