@@ -58,6 +58,12 @@ class Row:
     shares: str | None = None
 
     @property
+    def teachers(self) -> str:
+        """What it learns from, in words."""
+        first = f"{self.starts} (head), then " if self.starts else ""
+        return first + " + ".join(self.learns)
+
+    @property
     def slug(self) -> str:
         return re.sub(r"[^a-z0-9]+", "-", f"{self.name} {' '.join(self.learns)}".lower()).strip("-")
 
@@ -196,12 +202,12 @@ def table(found: dict[Row, OutOfFold]) -> list[str]:
         moved = "" if row is REFERENCE else str(gain(result, reference))
         if moved and gain(result, reference).is_clear:
             moved = f"**{moved}**"
-        lines.append(line(row.name, " + ".join(row.learns), result, moved))
+        lines.append(line(row.name, row.teachers, result, moved))
     if not others:
         return lines
     picked, choice = chosen_within(list(found.values()))
     lines.append(line("chosen within each fold", "", picked, str(gain(picked, reference))))
-    names = [row.name + " on " + " + ".join(row.learns) for row in found]
+    names = [f"{row.name} ({row.teachers})" for row in found]
     return [
         *lines,
         "",
