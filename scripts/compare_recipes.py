@@ -100,18 +100,12 @@ def rows() -> list[Row]:
             Row(f"{name}, WiSE .5", replace(recipe, wise=0.5), ("posts",), "graded", name),
         ]
     late += [
-        Row(
-            "finetune from block 12, soft, pairs alike",
-            replace(LATE, per_user=False),
-            ("posts",),
-            "graded",
-        ),
-        Row(
-            "finetune from block 12, soft, clock beside",
-            replace(LATE, nuisance=True),
-            ("posts",),
-            "graded",
-        ),
+        Row(f"finetune from block 12, soft, {words}", replace(LATE, **change), ("posts",), "graded")
+        for words, change in (
+            ("pairs alike", {"per_user": False}),
+            ("clock beside", {"nuisance": True}),
+            ("bfloat16", {"precision": "bfloat16"}),
+        )
     ]
     whole = Row("finetune, soft", SHORT, ("posts",), "graded")
     likes = replace(
