@@ -92,14 +92,15 @@ def rows() -> list[Row]:
         for other in ("previews", "thumbnails")
         for learns in ((other,), ("graded", other))
     ]
-    late = []
-    for loss in LOSSES:
-        name, recipe = f"finetune from block 12, {loss}", replace(LATE, loss=loss)
-        late += [
-            Row(name, recipe, ("posts",), "graded"),
-            Row(f"{name}, WiSE .5", replace(recipe, wise=0.5), ("posts",), "graded", name),
-        ]
-    late += [
+    tuned = []
+    for body, base in (("finetune from block 12", LATE), ("finetune", SHORT)):
+        for loss in LOSSES:
+            name, recipe = f"{body}, {loss}", replace(base, loss=loss)
+            tuned += [
+                Row(name, recipe, ("posts",), "graded"),
+                Row(f"{name}, WiSE .5", replace(recipe, wise=0.5), ("posts",), "graded", name),
+            ]
+    tuned += [
         Row(f"finetune from block 12, soft, {words}", replace(LATE, **change), ("posts",), "graded")
         for words, change in (
             ("pairs alike", {"per_user": False}),
@@ -107,7 +108,6 @@ def rows() -> list[Row]:
             ("bfloat16", {"precision": "bfloat16"}),
         )
     ]
-    whole = Row("finetune, soft", SHORT, ("posts",), "graded")
     likes = replace(
         ABSOLUTE,
         backbone=PROBE.backbone,
@@ -120,9 +120,7 @@ def rows() -> list[Row]:
     )
     return [
         REFERENCE,
-        *(*probes, *timed, *small, *late),
-        whole,
-        Row("finetune, soft, WiSE .5", replace(SHORT, wise=0.5), ("posts",), "graded", whole.name),
+        *(*probes, *timed, *small, *tuned),
         Row("absolute (log likes)", likes, ("posts",)),
     ]
 

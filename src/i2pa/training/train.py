@@ -174,15 +174,15 @@ def _train_probe(
         delta = judged(ordinary.delta(scores), head.spreads(embeddings), ordinary)
         calibration = calibrate(delta, ordinary, link)
         quantiles = reference(scores, ordinary, naming.users, "never trained on")
+    # The paper's loss goes without saying, as in models made before there was a choice.
+    detail = f"l2 {best.l2:g}" + ("" if recipe.loss == "hard" else f", loss {recipe.loss}")
     ranker = Ranker(load_weights(weights), spread=head.spread is not None)
     put_head(ranker, head)
     return TrainedModel(
         ranker=ranker.eval(),
         recipe=recipe,
         weights=weights,
-        metadata=named(
-            naming, recipe, weights, gathered, quantiles, calibration, f"l2 {best.l2:g}"
-        ),
+        metadata=named(naming, recipe, weights, gathered, quantiles, calibration, detail),
         chosen=f"ℓ2 {best.l2:g} (least out-of-fold log loss)",
         evaluations=(out_of_fold, *measured),
         calibration=calibration,
