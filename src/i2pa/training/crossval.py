@@ -7,10 +7,8 @@ on. What becomes of the results is `compare`.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,16 +17,17 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from i2pa.errors import DataError
-from i2pa.files import whole_file
 from i2pa.images.transforms import transform_named
 from i2pa.metrics.accuracy import accuracy_of_users
 from i2pa.metrics.thurstone import normal_costs
 from i2pa.models.backbones import BackboneWeights, WeightsSource, backbone_weights
+from i2pa.models.metadata import Link
 from i2pa.training.absolute import PostFacts, post_facts
 from i2pa.training.checkpoint import CHECKPOINT_FILE
 from i2pa.training.compare import OutOfFold
 from i2pa.training.features import Features, Progress, image_features
 from i2pa.training.feed import Feed
+from i2pa.training.foldfile import FoldResult, fold_plan, keep_fold, kept_fold
 from i2pa.training.gather import PLAIN_L2, Gathered
 from i2pa.training.labelled import with_clock
 from i2pa.training.losses import loss_named
@@ -120,16 +119,16 @@ def cross_validate(
         raise DataError("there is nothing to learn from but the users that are judged")
     begins = None if start is None else [_Listed.of(start, features, recipe)]
     everyone = _Listed.of(pairs, features, recipe)
-    plan = _plan(recipe, carried, [pairs, also, start], own, folds)
+    plan = fold_plan(recipe, carried, [pairs, also, start], own, folds)
     found = []
     for k in range(folds):
         mine, out = (np.flatnonzero(side) for side in (fold != k, fold == k))
         with TemporaryDirectory(prefix="i2pa-") as nowhere:
             place = kept / f"fold-{k}" if kept else Path(nowhere)
-            result = _known(place, plan)
+            result = kept_fold(place, plan)
             if result is None:
                 result = trial.run(everyone.at(mine), everyone.at(out), others, begins, place)
-                _keep(result, place, plan)
+                keep_fold(result, place, plan)
             found.append(result)
     delta, nats = np.empty(len(tested)), np.empty(len(tested))
     for k, result in enumerate(found):
@@ -190,16 +189,6 @@ def left_out_users(
 
 
 @dataclass(frozen=True)
-class _Fold:
-    """What one fold's model says of the pairs left out [n], and how it did within."""
-
-    delta: Sequence[float]
-    nats: Sequence[float]
-    inner: float
-    chosen: str
-
-
-@dataclass(frozen=True)
 class _Listed:
     """Pairs as arrays, and the same rows of their table."""
 
@@ -226,6 +215,22 @@ class _Listed:
 
 
 @dataclass(frozen=True)
+class _Model:
+    """What a fold's model says of all pictures, [rows], and of pairs it did not learn from.
+
+    `inside` [n] are its judgments of the pairs `within`, which the temperature is fitted to;
+    `chosen` says how its last choice was made; `head` is it, where it is one.
+    """
+
+    scores: Floats
+    spreads: Floats | None
+    within: PairSet
+    inside: Floats
+    chosen: str
+    head: Head | None
+
+
+@dataclass(frozen=True)
 class _Trial:
     """One recipe, and all that its folds share."""
 
@@ -244,7 +249,7 @@ class _Trial:
         others: Sequence[_Listed],
         begins: Sequence[_Listed] | None,
         place: Path,
-    ) -> _Fold:
+    ) -> FoldResult:
         """Learn from `mine` and `others`, choosing within `mine`, and judge the pairs `out`."""
         users = len(np.unique(mine.pairs.user))
         if users < 2:
@@ -253,58 +258,66 @@ class _Trial:
                 remedy="give pairs of more users, or more folds",
             )
         inner = user_folds(mine.pairs, min(INNER_FOLDS, users))
-        recipe, embeddings = self.recipe, self.features.embeddings
-        if isinstance(recipe, Recipe):
-            head, l2, inside = self._head(recipe, mine, inner, others, own=self.own)
-            scores, spreads = head.score(embeddings), head.spreads(embeddings)
-            calibrated, delta, chosen = mine.pairs, inside, f"l2 {l2:g}"
-        else:
-            learn = mine.at(np.flatnonzero(inner != 0))
-            validation = mine.at(np.flatnonzero(inner == 0))
-            taught = [*([learn] if self.own else []), *others]
-            start = None
-            if trains_pairs(recipe) and recipe.start == "probe":
-                judging, begin = (validation, taught) if begins is None else (learn, begins)
-                start, *_ = self._head(head_before(recipe), judging, inner, begin, own=False)
-            used = _Listed.all(taught)
-            gathered = Gathered(
-                used.table,
-                {VALIDATION: validation.table},
-                None,
-                self.features,
-                used.pairs,
-                used.table,
-            )
-            found = fit_network(
-                gathered,
-                recipe,
-                self.weights,
-                place,
-                head=start,
-                facts=self.facts,
-                resume=True,
-                progress=self.progress,
-                feed=self.feed,
-            )
-            scores, spreads = found.scores, found.spreads
-            calibrated = validation.pairs
-            delta = judged(calibrated.delta(scores), spreads, calibrated)
-            chosen = f"epoch {found.fitted.best} of {len(found.fitted.history)}"
-        thurstone = spreads is not None
-        temperature = calibrate(
-            delta, calibrated, "thurstone" if thurstone else "logistic"
-        ).temperature
-        said = judged(out.pairs.delta(scores), spreads, out.pairs)
+        model = (
+            self._head_of(self.recipe, mine, inner, others, own=self.own)
+            if isinstance(self.recipe, Recipe)
+            else self._network_of(self.recipe, mine, inner, others, begins, place)
+        )
+        thurstone = model.spreads is not None
+        link: Link = "thurstone" if thurstone else "logistic"
+        temperature = calibrate(model.inside, model.within, link).temperature
+        said = judged(out.pairs.delta(model.scores), model.spreads, out.pairs)
         nats = (
             normal_costs(said, np.ones(len(said)), temperature)
             if thurstone
             else np.logaddexp(0, -said / temperature)
         )
-        held_out = np.flatnonzero(inner == 0) if isinstance(recipe, Recipe) else slice(None)
-        _, accuracies, _ = accuracy_of_users(delta[held_out], calibrated.user[held_out])
-        return _Fold(said.tolist(), nats.tolist(), float(accuracies.mean()), chosen)
+        held_out = np.isin(model.within.user, mine.pairs.user[inner == 0])
+        _, accuracies, _ = accuracy_of_users(model.inside[held_out], model.within.user[held_out])
+        return FoldResult(said.tolist(), nats.tolist(), float(accuracies.mean()), model.chosen)
 
-    def _head(
+    def _network_of(
+        self,
+        recipe: NetworkRecipe,
+        mine: _Listed,
+        inner: Ints,
+        others: Sequence[_Listed],
+        begins: Sequence[_Listed] | None,
+        place: Path,
+    ) -> _Model:
+        """The network trained on all but the inner fold 0, on which the epoch is chosen."""
+        learn, validation = (mine.at(np.flatnonzero(side)) for side in (inner != 0, inner == 0))
+        taught = [*([learn] if self.own else []), *others]
+        start = None
+        if trains_pairs(recipe) and recipe.start == "probe":
+            judging, begin = (validation, taught) if begins is None else (learn, begins)
+            start = self._head_of(head_before(recipe), judging, inner, begin, own=False).head
+        used = _Listed.all(taught)
+        gathered = Gathered(
+            learn=used.table,
+            held_out={VALIDATION: validation.table},
+            ordinary=None,
+            features=self.features,
+            used=used.pairs,
+            used_table=used.table,
+        )
+        found = fit_network(
+            gathered,
+            recipe,
+            self.weights,
+            place,
+            head=start,
+            facts=self.facts,
+            resume=True,
+            progress=self.progress,
+            feed=self.feed,
+        )
+        within, fitted = validation.pairs, found.fitted
+        inside = judged(within.delta(found.scores), found.spreads, within)
+        chosen = f"epoch {fitted.best} of {len(fitted.history)}"
+        return _Model(found.scores, found.spreads, within, inside, chosen, None)
+
+    def _head_of(
         self,
         recipe: Recipe,
         mine: _Listed,
@@ -312,63 +325,25 @@ class _Trial:
         others: Sequence[_Listed],
         *,
         own: bool,
-    ) -> tuple[Head, float, Floats]:
-        """The head at the ℓ2 of least log loss on the pairs `mine` [n], that ℓ2, and what it says
-        of them [n]. With `own` they are learnt from too, but each is judged by a head that did not
-        see its fold `inner` [n]."""
+    ) -> _Model:
+        """The head at the ℓ2 of least log loss on the pairs `mine` [n].
+
+        With `own` they are learnt from too, but each is judged by a head that did not see its fold
+        `inner` [n].
+        """
         loss, embeddings = loss_named(recipe.loss), self.features.embeddings
         further = [one.pairs for one in others]
         grid = recipe.l2_grid if recipe.l2 is None else (recipe.l2,)
+        everything = joined([mine.pairs, *further] if own else further)
+        folds = [Fold(everything, np.arange(len(mine.pairs)))]
         if own:
             folds = [
-                Fold(
-                    joined([mine.pairs.at(np.flatnonzero(inner != j)), *further]),
-                    np.flatnonzero(inner == j),
-                )
-                for j in range(inner.max() + 1)
+                Fold(joined([mine.pairs.at(np.flatnonzero(inner != k)), *further]), held_out)
+                for k in range(inner.max() + 1)
+                for held_out in [np.flatnonzero(inner == k)]
             ]
-            everything = joined([mine.pairs, *further])
-        else:
-            everything = joined(further)
-            folds = [Fold(everything, np.arange(len(mine.pairs)))]
         tried = [validate_head(embeddings, mine.pairs, folds, l2, loss) for l2 in grid]
         best = min(tried, key=lambda one: one.log_loss)
-        return fit_head(embeddings, everything.evenly(), best.l2, loss), best.l2, best.delta
-
-
-def _known(place: Path, plan: str) -> _Fold | None:
-    """What a fold of the same plan left at `place`."""
-    try:
-        return _Fold(**json.loads((place / _file(plan)).read_text()))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(
-            "damaged results of a fold", where=str(place / _file(plan)), remedy="delete the file"
-        ) from error
-
-
-def _keep(result: _Fold, place: Path, plan: str) -> None:
-    place.mkdir(parents=True, exist_ok=True)
-    with whole_file(place / _file(plan)) as aside:
-        aside.write_text(json.dumps(asdict(result)))
-
-
-def _file(plan: str) -> str:
-    return f"fold-{plan[:16]}.json"
-
-
-def _plan(
-    recipe: Recipe | NetworkRecipe,
-    weights: BackboneWeights,
-    tables: Sequence[pa.Table | None],
-    own: bool,
-    folds: int,
-) -> str:
-    """SHA-256 of all that decides what the folds say."""
-    facts = [asdict(recipe), weights.key, own, folds]
-    hashed = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for table in tables:
-        rows = [] if table is None else table.to_pylist()
-        hashed.update(json.dumps(rows, sort_keys=True, default=str).encode())
-    return hashed.hexdigest()
+        head = fit_head(embeddings, everything.evenly(), best.l2, loss)
+        scores, spreads = head.score(embeddings), head.spreads(embeddings)
+        return _Model(scores, spreads, mine.pairs, best.delta, f"l2 {best.l2:g}", head)
