@@ -14,6 +14,8 @@ from i2pa.training.processes import Processes
 from i2pa.training.recipes import NetworkRecipe
 
 _PICTURES_AT_ONCE = 64
+# Few stay in a core's cache.
+_AT_ONCE_ON_CPU = 4
 
 
 def rate_pictures(
@@ -27,9 +29,8 @@ def rate_pictures(
     has_spread = network.ranker.spread is not None
     found = np.zeros((2 if has_spread else 1, len(rows)))
     own = np.arange(len(rows))[processes.rank :: processes.n]
-    parts = [
-        own[start : start + _PICTURES_AT_ONCE] for start in range(0, len(own), _PICTURES_AT_ONCE)
-    ]
+    at_once = _AT_ONCE_ON_CPU if processes.device.type == "cpu" else _PICTURES_AT_ONCE
+    parts = [own[start : start + at_once] for start in range(0, len(own), at_once)]
     with torch.inference_mode():
         for part, fed in zip(parts, feed.batches(rows[part] for part in parts), strict=True):
             found[:, part] = np.nan
