@@ -15,7 +15,6 @@ gain in mean-of-users accuracy, on pairs up to 30 days apart, exceeds one standa
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import hashlib
 import sys
 from collections.abc import Mapping
@@ -37,7 +36,7 @@ from i2pa.posts import read_posts
 from i2pa.training import PROBE, train, write_run
 from i2pa.training.card import evaluation_table
 from i2pa.training.features import Features, image_features
-from i2pa.training.pairset import PairSet, images_of, pair_set
+from i2pa.training.pairset import PairSet, images_of, joined, pair_set
 from i2pa.training.probe import fit_head
 
 NAME, VERSION = "i2pa-lite2", 1
@@ -207,15 +206,6 @@ def user_accuracies(
             if len(own):
                 result[name].append(float(pairwise_correct(own.delta(scores)).mean()))
     return {name: np.array(values) for name, values in result.items()}
-
-
-def joined(parts: list[PairSet]) -> PairSet:
-    return PairSet(
-        *(
-            np.concatenate([getattr(part, field.name) for part in parts])
-            for field in dataclasses.fields(PairSet)
-        )
-    )
 
 
 def window(days: int) -> str:

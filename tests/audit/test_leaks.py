@@ -14,10 +14,11 @@ from pairs_of import pairs_of
 from PIL import Image
 
 from i2pa.audit import Audit, Check, audit_pairs, balance_time
-from i2pa.audit.crossfit import cross_fitted, fit
-from i2pa.audit.leaks import gap_class, hour, later_wins, time_features, weekday
+from i2pa.audit.leaks import later_wins, time_features
 from i2pa.audit.pairlist import shape
 from i2pa.errors import DataError
+from i2pa.metrics.clock import gap_class, hour, weekday
+from i2pa.metrics.crossfit import cross_fitted, fit
 from i2pa.metrics.intervals import bootstrap_clusters, bootstrap_users
 from i2pa.pairs.schema import TIME
 

@@ -12,10 +12,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from command_runner import run
 
+from i2pa.models.engine import OUTPUTS, SPREAD
+from i2pa.models.onnx_engine import OnnxEngine
 from i2pa.pairs.schema import read_pairs, write_pairs
 from i2pa.training.checkpoint import CHECKPOINT_FILE, last_epoch
 from made_up import album
@@ -46,9 +49,12 @@ def command(place: Path, out: Path, *options: object) -> tuple[object, ...]:
     ("options", "says"),
     [
         (("--epochs", 3), "--epochs means nothing to the recipe probe"),
-        (("--loss", "soft"), "--loss means nothing to the recipe probe"),
+        (("--all-pairs",), "--all-pairs means nothing to the recipe probe"),
+        (("--frozen-blocks", 3), "--frozen-blocks means nothing to the recipe probe"),
+        (("--recipe", "paper", "--frozen-blocks", 3), "means nothing to the recipe paper"),
+        (("--loss", "hinge"), "unknown loss 'hinge'; choose from hard, soft"),
         (("--flip-labels", 0.1), "--flip-labels means nothing to the recipe probe"),
-        (("--nuisance",), "--nuisance means nothing to the recipe probe"),
+        (("--recipe", "absolute", "--nuisance"), "--nuisance means nothing to the recipe absolute"),
         (("--resume",), "--resume means nothing to the recipe probe"),
         (("--recipe", "paper", "--loss", "L1"), "unknown loss 'L1'; choose from hard, soft"),
         (("--recipe", "paper", "--precision", "int8"), "unknown precision 'int8'; choose from"),
@@ -184,6 +190,37 @@ def test_ctrl_c_leaves_a_checkpoint_to_go_on_from(
     assert epochs_in(out) == ["1"]
     assert last_epoch(out) == 1
     assert (out / CHECKPOINT_FILE).stat().st_mtime_ns > stamp
+
+
+@pytest.mark.slow
+def test_thurstones_spread_is_in_every_file_and_folds_are_told(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, exported = tmp_path / "run", tmp_path / "mine.onnx"
+    asked = ("--epochs", 1, "--loss", "thurstone", "--all-pairs", "--frozen-blocks", 18)
+    options = ("train", without_val(place), "--images", place / "pictures", "-o", out, *SMALL)
+    code, said, err = run(capsys, *options, *asked, "--folds", 3)
+    assert code == 0, err
+    assert "| users left out in 3 turns | model | 6 / 3 |" in said
+    assert "| users left out in 3 turns | order, gap, hour, weekday | 6 / 3 |" in said
+    assert not list(out.rglob("folds/**/checkpoint.pt"))
+    record = json.loads((out / "run.json").read_text())
+    assert record["metadata"]["i2pa.link"] == "thurstone"
+    assert record["recipe"]["frozen_blocks"] == 18
+    assert record["evaluations"][0]["model"]["users"] == 3
+    assert "s the spread of each score" in (out / "card.md").read_text()
+
+    code, _, err = run(capsys, "export", out, "-o", exported)
+    assert code == 0, err
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 260, 260, 3), dtype=np.uint8)
+    outputs = [*OUTPUTS, SPREAD]
+    one, other = (
+        OnnxEngine(path.read_bytes()).run(pixels, outputs)
+        for path in (out / "model.onnx", exported)
+    )
+    assert one["spread"].shape == (3,)
+    assert (one["spread"] > 0.05).all()
+    assert one["spread"] == pytest.approx(other["spread"], abs=1e-5)
 
 
 @pytest.mark.slow

@@ -33,11 +33,12 @@ from i2pa.training.absolute import (
     post_facts,
 )
 from i2pa.training.feed import PictureFeed
-from i2pa.training.loop import Fitted, fit, score_pictures
-from i2pa.training.network import labelled
+from i2pa.training.labelled import labelled
+from i2pa.training.loop import Fitted, fit
 from i2pa.training.objective import autocast
 from i2pa.training.pairset import pair_set
 from i2pa.training.recipes import changed
+from i2pa.training.validation import rate_pictures
 
 USERS, PICTURES, VAL_USERS = 16, 6, 4
 FEW = 4
@@ -166,7 +167,7 @@ def run(
     )
     if fitted.downward:
         network.turn()
-    scores = score_pictures(network.ranker, feed, np.arange(len(files)), recipe, ALONE)
+    scores, _ = rate_pictures(network, feed, np.arange(len(files)), recipe, ALONE)
     absolute = Absolute(network, objective, facts.of(val, val_table))
     measured = likes_fit(absolute, scores, turned=fitted.downward)
     accuracy = float(pairwise_correct(val.delta(scores)).mean())

@@ -1,78 +1,19 @@
-"""Pairs of a batch against brute force, and labels flipped on purpose."""
+"""Labels flipped on purpose: how many, which, and that neither order nor share changes it."""
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
 
 import numpy as np
 import pyarrow as pa
 import pytest
-import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from i2pa.errors import UserInputError
-from i2pa.pairs import PAIRS, PAPER, probability_discriminable
-from i2pa.training.labels import flip_labels, pairs_in_batch
-
-pictures = st.lists(
-    st.tuples(
-        st.integers(0, 3),
-        st.sampled_from([4.0, 4.5, 5.0, 7.0, math.nan]),
-        st.integers(0, 9),
-    ),
-    max_size=20,
-)
-
-
-def columns(batch):
-    user, s, image = zip(*batch, strict=True) if batch else ((), (), ())
-    whole = torch.int64
-    return (
-        torch.tensor(user, dtype=whole),
-        torch.tensor(s, dtype=torch.float64),
-        torch.tensor(image, dtype=whole),
-    )
-
-
-def brute_force(batch, least_gap, by_image):
-    kept = [
-        i
-        for i, (user, _, image) in enumerate(batch)
-        if not by_image or (user, image) not in {(u, m) for u, _, m in batch[:i]}
-    ]
-    return [
-        (i, j) if batch[i][1] >= batch[j][1] else (j, i)
-        for i, j in itertools.combinations(kept, 2)
-        if batch[i][0] == batch[j][0] and abs(batch[i][1] - batch[j][1]) >= least_gap
-    ]
-
-
-@given(batch=pictures, least_gap=st.sampled_from([0.0, 0.5, 0.6, 2.5]), by_image=st.booleans())
-def test_every_sure_pair_of_a_user_is_found_once(batch, least_gap, by_image):
-    user, s, image = columns(batch)
-    winner, loser, p = pairs_in_batch(
-        user, s, least_gap, sigma=0.4, image=image if by_image else None
-    )
-    found = list(zip(winner.tolist(), loser.tolist(), strict=True))
-    assert sorted(found) == sorted(brute_force(batch, least_gap, by_image))
-    expected = probability_discriminable((s[winner] - s[loser]).numpy(), sigma=0.4)
-    assert p.numpy() == pytest.approx(expected)
-
-
-def test_the_default_gap_and_sigma_are_the_papers():
-    gap = PAPER.min_log_gap
-    s = torch.tensor([5.0, 5.0 + gap - 1e-9, 5.0 - gap - 1e-9], dtype=torch.float64)
-    winner, loser, p = pairs_in_batch(torch.zeros(3, dtype=torch.int64), s)
-    assert sorted(zip(winner.tolist(), loser.tolist(), strict=True)) == [(0, 2), (1, 2)]
-    assert p.min().item() == pytest.approx(0.95)
-
-
-def test_equal_measures_are_even_odds_with_a_gap_of_0():
-    winner, loser, p = pairs_in_batch(torch.tensor([7, 7]), torch.tensor([5.0, 5.0]), 0.0)
-    assert (winner.tolist(), loser.tolist(), p.tolist()) == ([0], [1], [0.5])
+from i2pa.pairs import PAIRS
+from i2pa.training.labels import flip_labels
 
 
 def table_of(n, seed=0):
@@ -88,6 +29,7 @@ def flipped_ids(table, flipped):
     return set(table.filter(pa.array(flipped))["winner_id"].to_pylist())
 
 
+@settings(deadline=None)
 @given(n=st.integers(0, 60), share=st.floats(0, 0.5), seed=st.integers(0, 2**32))
 def test_exactly_the_share_is_flipped(n, share, seed):
     flipped = flip_labels(table_of(n), share, seed)

@@ -10,16 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from i2pa.errors import UserInputError
+from i2pa.models.ranker import SPREAD_FLOOR, spread_of
 from i2pa.training.losses import (
     FIDELITY,
     HARD,
     LOSSES,
     SOFT,
-    SPREAD_FLOOR,
     THURSTONE,
     gauge_penalty,
     loss_named,
-    spread_of,
     standardised,
     user_weights,
 )
@@ -137,16 +136,16 @@ def test_the_least_loss_predicts_the_label(loss, p):
 def test_hard_is_soft_with_a_certain_label(o):
     delta = doubles(*o)
     won = torch.arange(len(o)) % 2 == 0
-    certain, doubtful = torch.ones_like(delta), torch.full_like(delta, 0.96)
-    hard = HARD.per_pair(delta, HARD.label(doubtful, won))
-    assert torch.equal(hard, SOFT.per_pair(delta, SOFT.label(certain, won)))
+    certain, doubtful = won.double(), torch.where(won, 0.96, 0.04).double()
+    hard = HARD.per_pair(delta, HARD.label(doubtful))
+    assert torch.equal(hard, SOFT.per_pair(delta, SOFT.label(certain)))
 
 
-def test_labels_say_whether_a_won_or_how_surely():
-    p, a_won = doubles(0.98, 0.98, 0.6), torch.tensor([True, False, False])
-    assert HARD.label(p, a_won).tolist() == [1, 0, 0]
+def test_labels_say_who_won_or_how_surely():
+    p = doubles(0.98, 0.02, 0.6)
+    assert HARD.label(p).tolist() == [1, 0, 1]
     for loss in (SOFT, THURSTONE, FIDELITY):
-        assert loss.label(p, a_won).tolist() == pytest.approx([0.98, 0.02, 0.4])
+        assert loss.label(p).tolist() == pytest.approx([0.98, 0.02, 0.6])
 
 
 def test_losses_and_their_links_go_by_name():

@@ -130,7 +130,7 @@ def fitted(difference, features, a_won, tower):
     weights = torch.zeros(3, requires_grad=True)
     parameters = [weights, *(tower.parameters() if tower else ())]
     optimizer = torch.optim.LBFGS(parameters, max_iter=60, line_search_fn="strong_wolfe")
-    label = HARD.label(torch.ones(len(a_won)), a_won)
+    label = a_won.float()
 
     def loss():
         optimizer.zero_grad()

@@ -23,8 +23,9 @@ from i2pa.training import PAPER, TrainedModel, train, write_run
 from i2pa.training.batches import LabelledPairs, epoch_batches
 from i2pa.training.checkpoint import CHECKPOINT_FILE
 from i2pa.training.feed import PictureFeed
-from i2pa.training.loop import PairNetwork, _optimizer, _train_mode
+from i2pa.training.loop import _optimizer, _train_mode
 from i2pa.training.losses import cross_entropy, loss_named
+from i2pa.training.pairwise import PairNetwork
 from i2pa.training.recipes import NetworkRecipe
 from made_up import RULES, album
 
@@ -69,7 +70,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def network() -> PairNetwork:
     weights = backbone_weights(PAPER.backbone, "random", pixel_scaling=PAPER.pixel_scaling)
     torch.manual_seed(0)
-    return PairNetwork(Ranker(load_weights(weights)), loss_named(PAPER.loss), nuisance=False)
+    return PairNetwork(Ranker(load_weights(weights)), nuisance=False)
 
 
 def checkpoint(folder: Path) -> dict:
@@ -104,7 +105,7 @@ def test_a_step_is_64_pairs_with_hard_labels(network: PairNetwork) -> None:
     loss = loss_named(PAPER.loss)
     assert not loss.soft
     assert loss.per_pair is cross_entropy
-    assert network.spread is None
+    assert network.ranker.spread is None
     assert network.clock is None
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -10,10 +11,11 @@ from i2pa.cli import main
 from i2pa.errors import DataError, UserInputError
 from i2pa.images.transforms import transform_named
 from i2pa.models.cache import cache_folder
+from i2pa.models.onnx_engine import OnnxEngine
 from i2pa.pairs import pairs_from_levels, split_pairs
 from i2pa.pairs.schema import PAIRS, write_pairs
 from i2pa.scoring import load_model
-from i2pa.training import PROBE, check_run_folder, train
+from i2pa.training import PROBE, check_run_folder, export_run, train, write_run
 from i2pa.training.features import image_features
 
 pytestmark = pytest.mark.slow
@@ -102,6 +104,24 @@ def test_a_visible_difference_is_learnt_across_users(pairs, album):
     assert model.calibration.temperature > 0
     assert "out-of-fold" in model.metadata.reference.name
     assert model.metadata.reference.n == USERS * POSTS
+
+
+def test_a_probe_by_thurstone_gives_spreads_that_its_file_repeats(pairs, album, tmp_path):
+    model = train(pairs, album, replace(PROBE, loss="thurstone", l2=0.1, nuisance=True))
+    assert model.evaluations[0].model.mean_of_users.value > 0.95
+    assert model.metadata.link == "thurstone"
+    file = write_run(model, tmp_path / "run", {})
+    names = sorted(path.name for path in album.glob("[01]-*.png"))
+    transform = transform_named(PROBE.transform)
+    pixels = np.stack([transform.pixels(album / name) for name in names])
+    given = OnnxEngine(file.data).run(pixels, ("score", "spread"))
+    embeddings = image_features(names, [album], PROBE.backbone, transform).embeddings
+    assert given["score"] == pytest.approx(model.head.score(embeddings), abs=0.02)
+    assert given["spread"] == pytest.approx(model.head.spreads(embeddings), abs=0.02)
+    again = export_run(tmp_path / "run", tmp_path / "again.onnx", None, None)
+    assert OnnxEngine(again.data).run(pixels, ("spread",))["spread"] == pytest.approx(
+        given["spread"], abs=1e-5
+    )
 
 
 def test_split_validation_and_calibration_pairs_are_kept_apart(pairs, album):

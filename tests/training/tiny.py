@@ -14,11 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from i2pa.images.transforms import Transform
+from i2pa.models.ranker import spread_head, spread_of
 from i2pa.training.batches import LabelledPairs
 from i2pa.training.feed import PictureFeed
-from i2pa.training.loop import PairNetwork, fit
+from i2pa.training.loop import fit
 from i2pa.training.losses import loss_named
 from i2pa.training.nuisance import UNKNOWN_TIME
+from i2pa.training.pairwise import PairNetwork
 from i2pa.training.processes import Processes, processes
 from i2pa.training.recipes import NetworkRecipe
 
@@ -41,23 +43,27 @@ USERS, PICTURES = 8, 6
 class TinyRanker(nn.Module):
     """Two layers and a head, with batch norm and dropout as real networks have."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, spread: bool = False) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.body = nn.Sequential(
             nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.1)
         )
         self.head = nn.Linear(8, 1)
+        self.spread = spread_head(8) if spread else None
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         features = self.body(pixels.permute(0, 3, 1, 2).float() / 255)
         embedding = features.mean(dim=(2, 3))
-        return self.head(embedding).squeeze(1), embedding, features
+        given = self.head(embedding).squeeze(1), embedding, features
+        if self.spread is None:
+            return given
+        return *given, spread_of(self.spread(embedding).squeeze(1))
 
 
 def network(loss: str = "hard", *, nuisance: bool = False) -> PairNetwork:
     torch.manual_seed(1)
-    return PairNetwork(TinyRanker(), loss_named(loss), nuisance=nuisance)
+    return PairNetwork(TinyRanker(spread=loss_named(loss).spread), nuisance=nuisance)
 
 
 def pairs_of(users: range) -> LabelledPairs:

@@ -12,28 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from i2pa.audit.checks import Check, Share, Skipped, Table, leak_check, share_right
-from i2pa.audit.crossfit import cross_fitted, one_hot, scaled
-from i2pa.audit.pairlist import Bools, Floats, Ints, PairList, Times
+from i2pa.audit.pairlist import Bools, Floats, Ints, PairList
 from i2pa.audit.pictures import FORMATS, Pictures
-
-_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
-
-GAPS: tuple[tuple[str, float], ...] = (
-    ("< 1 min", _MINUTE),
-    ("1–10 min", 10 * _MINUTE),
-    ("10–60 min", _HOUR),
-    ("1–6 h", 6 * _HOUR),
-    ("6–24 h", _DAY),
-    ("1–2 d", 2 * _DAY),
-    ("2–4 d", 4 * _DAY),
-    ("4–6 d", 6 * _DAY),
-    ("6–8 d", 8 * _DAY),
-    ("8–10 d", 10 * _DAY),
-    ("10–30 d", 30 * _DAY),
-    ("30–90 d", 90 * _DAY),
-    ("> 90 d", np.inf),
-)
-"""Classes of the time between the two posts: label and upper end in seconds."""
+from i2pa.metrics.clock import GAPS, gap_class, hour, time_design, weekday
+from i2pa.metrics.crossfit import cross_fitted, one_hot, scaled
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -57,37 +39,14 @@ def later_wins(pairs: PairList, *, draws: int, seed: int) -> tuple[Check, Table]
     return check, Table("later_wins_by_gap", "later wins, by time between the posts", tuple(rows))
 
 
-def gap_class(later_by: Floats) -> Ints:
-    """Index [n] into GAPS of the absolute time between two posts in seconds; -1 where unknown."""
-    ends = np.array([end for _, end in GAPS])
-    found = np.searchsorted(ends, np.abs(later_by), side="right").astype(np.int64)
-    return np.where(np.isnan(later_by), -1, np.minimum(found, len(GAPS) - 1))
-
-
 def time_features(pairs: PairList, *, draws: int, seed: int) -> Check | Skipped:
     """What order × gap, UTC hour and weekday of the two posts say together, cross-fitted."""
-    later_by, timed = pairs.later_by, pairs.timed
-    order = one_hot(gap_class(later_by), len(GAPS)) * np.sign(np.nan_to_num(later_by))[:, None]
-    hours = one_hot(hour(pairs.winner_time), 24) - one_hot(hour(pairs.loser_time), 24)
-    days = one_hot(weekday(pairs.winner_time), 7) - one_hot(weekday(pairs.loser_time), 7)
     return fitted(
         *(pairs, "time_features", "time (order × gap, UTC hour, weekday)"),
-        *(np.concatenate([order, hours, days], axis=1), timed),
+        *(time_design(pairs.winner_time, pairs.loser_time), pairs.timed),
         draws=draws,
         seed=seed,
     )
-
-
-def hour(times: Times) -> Ints:
-    """UTC hour of the day [n], 0 to 23; -1 for NaT."""
-    micros = times.astype(np.int64)
-    return np.where(np.isnat(times), -1, micros // 3_600_000_000 % 24)
-
-
-def weekday(times: Times) -> Ints:
-    """UTC day of the week [n], 0 Monday to 6 Sunday; -1 for NaT. 1970-01-01 was a Thursday."""
-    days = times.astype("datetime64[D]").astype(np.int64)
-    return np.where(np.isnat(times), -1, (days + 3) % 7)
 
 
 def wins_by(

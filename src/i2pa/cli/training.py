@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -59,9 +60,16 @@ def train(
         str | None, typer.Option(help="unit or imagenet, where the backbone has both.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of folds and of random weights.")] = 0,
-    loss: Annotated[
-        str | None,
-        typer.Option(help="hard, soft, thurstone or fidelity.", rich_help_panel=NETWORK),
+    loss: Annotated[str | None, typer.Option(help="hard, soft, thurstone or fidelity.")] = None,
+    nuisance: Annotated[
+        bool | None,
+        typer.Option(
+            "--nuisance/--no-nuisance", help="Train the clock's share beside the pictures."
+        ),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(min=2, help="Also leave users out in so many turns, and say how it does."),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="At most.", rich_help_panel=NETWORK)
@@ -71,7 +79,10 @@ def train(
         typer.Option(min=1, help="Epochs without a better one.", rich_help_panel=NETWORK),
     ] = None,
     batch: Annotated[
-        int | None, typer.Option(min=1, help="Pairs a step.", rich_help_panel=NETWORK)
+        int | None,
+        typer.Option(
+            min=1, help="Pairs a step; pictures with --all-pairs.", rich_help_panel=NETWORK
+        ),
     ] = None,
     accumulate: Annotated[
         int | None,
@@ -80,13 +91,17 @@ def train(
     precision: Annotated[
         str | None, typer.Option(help="float32, bfloat16 or float16.", rich_help_panel=NETWORK)
     ] = None,
-    nuisance: Annotated[
+    all_pairs: Annotated[
         bool | None,
         typer.Option(
-            "--nuisance/--no-nuisance",
-            help="Train the clock's share beside the pictures.",
+            "--all-pairs/--no-all-pairs",
+            help="Batches of pictures: every listed pair in one counts.",
             rich_help_panel=NETWORK,
         ),
+    ] = None,
+    frozen_blocks: Annotated[
+        int | None,
+        typer.Option(min=0, help="First blocks that keep their weights.", rich_help_panel=NETWORK),
     ] = None,
     per_user: Annotated[
         bool | None,
@@ -137,9 +152,10 @@ def train(
         from i2pa.training import train as train_model
         from i2pa.training.absolute import POST_COLUMNS
         from i2pa.training.card import FROM_RANDOM_WEIGHTS, evaluation_table
-        from i2pa.training.processes import is_first_process
+        from i2pa.training.crossval import left_out_users
+        from i2pa.training.processes import is_alone, is_first_process
         from i2pa.training.recipes import changed, recipe_named
-        from i2pa.training.run import how_stopped, nothing_left, remove_checkpoint
+        from i2pa.training.run import FOLDS_FOLDER, how_stopped, nothing_left, remove_checkpoint
     changes = {
         "l2": l2,
         "transform": transform,
@@ -152,6 +168,8 @@ def train(
         "accumulate": accumulate,
         "precision": precision,
         "nuisance": nuisance,
+        "all_pairs": all_pairs,
+        "frozen_blocks": frozen_blocks,
         "per_user": per_user,
         "flip_labels": flip_labels,
         "wise": wise,
@@ -164,6 +182,8 @@ def train(
             f"--resume means nothing to the recipe {recipe}",
             remedy="leave it out: what was embedded is kept, and the rest takes seconds",
         )
+    if folds and not is_alone():
+        raise UserInputError("--folds is for one process", remedy="leave torchrun out")
     check_run_folder(out, overwrite=overwrite, resume=resume)
     measured = _labelled(validate or [])
     files = {pairs.name: pairs, **measured} | ({calibrate.name: calibrate} if calibrate else {})
@@ -171,6 +191,7 @@ def train(
     learn = read_pairs(pairs)
     validate_on = {label: read_pairs(path) for label, path in measured.items()}
     calibrate_on = read_pairs(calibrate) if calibrate else None
+    facts = load_posts(posts, POST_COLUMNS) if posts else None
     inputs = {label: hashlib.sha256(path.read_bytes()).hexdigest() for label, path in files.items()}
     if resume and not isinstance(chosen, Recipe) and nothing_left(out, chosen, inputs):
         if is_first_process():
@@ -190,7 +211,7 @@ def train(
                 learn,
                 images,
                 chosen,
-                posts=load_posts(posts, POST_COLUMNS) if posts else None,
+                posts=facts,
                 weights=weights,
                 validate_on=validate_on,
                 calibrate_on=calibrate_on,
@@ -202,6 +223,18 @@ def train(
                 progress=progress,
                 training_progress=training_progress,
             )
+            if folds:
+                left_out = left_out_users(
+                    learn,
+                    images,
+                    chosen,
+                    folds,
+                    posts=facts,
+                    weights=weights,
+                    kept=out / FOLDS_FOLDER,
+                    training_progress=training_progress,
+                )
+                model = replace(model, evaluations=(left_out, *model.evaluations))
         if not is_first_process():
             return
         file = write_run(model, out, inputs)

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 TIE_BAND = (0.4, 0.6)
 
-_MAX_SHARPNESS = 1e4
-_MIN_SHARPNESS = 1e-4
+MAX_SHARPNESS = 1e4
+MIN_SHARPNESS = 1e-4
 
 
 def probability(delta: npt.ArrayLike, temperature: float) -> npt.NDArray[np.float64]:
@@ -53,7 +53,7 @@ def fit_temperature(
         predicted = probability(delta, 1 / sharpness)
         return float(np.average(delta * (predicted - target), weights=weight))
 
-    low, high = _MIN_SHARPNESS, _MAX_SHARPNESS
+    low, high = MIN_SHARPNESS, MAX_SHARPNESS
     for _ in range(100):
         middle = math.sqrt(low * high)
         low, high = (low, middle) if slope(middle) > 0 else (middle, high)

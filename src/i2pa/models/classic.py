@@ -56,6 +56,10 @@ class ClassicNet(nn.Module):
         last = nn.Identity() if classes is None else nn.Linear(self.embedding_size, classes)
         self.classifier = nn.Sequential(*hidden, last)
 
+    def norm_pairs(self) -> tuple[()]:
+        """There is no batch norm in these."""
+        return ()
+
     def embed(self, features: Tensor) -> Tensor:
         """Embedding [n, 4096] of the feature map: the input of the last layer."""
         embedding: Tensor = self.classifier[:-1](self.avgpool(features).flatten(1))

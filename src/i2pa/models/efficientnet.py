@@ -30,13 +30,16 @@ class SamePadConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """[n, c, h, w] to [n, c', ceil(h / stride), ceil(w / stride)]."""
+        return super().forward(functional.pad(input, self.pads(input)))
+
+    def pads(self, input: Tensor) -> list[int]:
+        """Pixels to add left, right, above and below, in the order of `functional.pad`."""
         pads: list[int] = []
-        # functional.pad takes the last dimension first.
         for dim in (1, 0):
             side, kernel, stride = input.shape[2 + dim], self.kernel_size[dim], self.stride[dim]
             pad = max((math.ceil(side / stride) - 1) * stride + kernel - side, 0)
             pads += [pad // 2, pad - pad // 2]
-        return super().forward(functional.pad(input, pads))
+        return pads
 
 
 class InvertedResidual(nn.Module):
@@ -56,6 +59,11 @@ class InvertedResidual(nn.Module):
         self.bn1 = nn.BatchNorm2d(wide, eps=_BATCH_NORM_EPSILON)
         self.project_conv = nn.Conv2d(wide, out, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(out, eps=_BATCH_NORM_EPSILON)
+
+    def norm_pairs(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+        """Each convolution and the batch norm behind it."""
+        first = [(self.expand_conv, self.bn0)] if self.expands else []
+        return [*first, (self.depthwise_conv, self.bn1), (self.project_conv, self.bn2)]
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, c, h, w] to [n, c', h', w']."""
@@ -92,10 +100,41 @@ class EfficientNetLite(nn.Module):
 
     def features(self, pixels: Tensor) -> Tensor:
         """Feature map [n, 1280, h / 32, w / 32] of pixels [n, 3, h, w] valued 0 to 255."""
+        return self.later(self.earlier(pixels, 0), 0)
+
+    def earlier(self, pixels: Tensor, blocks: int) -> Tensor:
+        """What the stem and the first `blocks` blocks make of pixels."""
         x = scale_pixels(pixels, "symmetric")
         x = functional.relu6(self.bn0(self.conv_stem(x)))
-        x = self.blocks(x)
+        for block in self._blocks[:blocks]:
+            x = block(x)
+        return x
+
+    def later(self, x: Tensor, blocks: int) -> Tensor:
+        """The feature map, from what `earlier` made with the same number of blocks."""
+        for block in self._blocks[blocks:]:
+            x = block(x)
         return functional.relu6(self.bn1(self.conv_head(x)))
+
+    def early_layers(self, blocks: int) -> tuple[nn.Module, ...]:
+        """The layers that `earlier` runs."""
+        return self.conv_stem, self.bn0, *self._blocks[:blocks]
+
+    def norm_pairs(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+        """Each convolution and the batch norm behind it."""
+        inside = [
+            pair for b in self.blocks if isinstance(b, InvertedResidual) for pair in b.norm_pairs()
+        ]
+        return [(self.conv_stem, self.bn0), *inside, (self.conv_head, self.bn1)]
+
+    @property
+    def n_blocks(self) -> int:
+        """How many blocks there are."""
+        return len(self.blocks)
+
+    @property
+    def _blocks(self) -> list[nn.Module]:
+        return list(self.blocks)
 
     def embed(self, features: Tensor) -> Tensor:
         """Embedding [n, 1280]: the mean of the feature map over its positions."""

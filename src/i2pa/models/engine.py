@@ -21,6 +21,8 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 INPUT = "pixels"
 OUTPUTS = ("score", "embedding", "features")
+"""What every model gives."""
+
 SPREAD = "spread"
 """A fourth output, of Thurstone models alone: the standard deviation of a score, [n]."""
 

@@ -15,7 +15,7 @@ import onnxruntime
 import torch
 
 from i2pa.errors import ModelError
-from i2pa.models.engine import OUTPUTS
+from i2pa.models.engine import OUTPUTS, SPREAD
 from i2pa.models.metadata import ModelMetadata
 from i2pa.models.onnx_engine import OnnxEngine
 from i2pa.models.ranker import Ranker
@@ -28,6 +28,8 @@ TOLERANCE = 1e-4
 
 def export_onnx(ranker: Ranker, metadata: ModelMetadata, size: int, path: Path) -> ModelFile:
     """Write `ranker` to `path` as float32 ONNX, with its SHA-256 in a file beside it.
+
+    A ranker with a spread gives the file the further output `spread` [n].
 
     `size` is the side in pixels of the transform named in `metadata`. The file is checked before
     it appears: on pixels of a fixed seed onnxruntime's scores must equal torch's within 1e-4,
@@ -43,7 +45,7 @@ def export_onnx(ranker: Ranker, metadata: ModelMetadata, size: int, path: Path) 
             ranker,
             (pixels,),
             input_names=["pixels"],
-            output_names=list(OUTPUTS),
+            output_names=list(OUTPUTS if ranker.spread is None else (*OUTPUTS, SPREAD)),
             dynamic_shapes={"pixels": {0: torch.export.Dim("n", min=1)}},
             opset_version=OPSET,
             dynamo=True,

@@ -38,6 +38,16 @@ class Bottleneck(nn.Module):
                 nn.Conv2d(channels, out, 1, stride=stride, bias=False), nn.BatchNorm2d(out)
             )
 
+    def norm_pairs(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+        """Each convolution and the batch norm behind it."""
+        pairs = [(self.conv1, self.bn1), (self.conv2, self.bn2), (self.conv3, self.bn3)]
+        if isinstance(self.downsample, nn.Sequential):
+            conv, norm = self.downsample
+            assert isinstance(conv, nn.Conv2d)
+            assert isinstance(norm, nn.BatchNorm2d)
+            pairs.append((conv, norm))
+        return pairs
+
     def forward(self, x: Tensor) -> Tensor:
         """[n, c, h, w] to [n, 4 width, ceil(h / stride), ceil(w / stride)]."""
         y = functional.relu(self.bn1(self.conv1(x)))
@@ -73,11 +83,42 @@ class ResNet(nn.Module):
 
     def features(self, planes: Tensor) -> Tensor:
         """Feature map [n, 2048, h / 32, w / 32] of float planes [n, 3, h, w] valued 0 to 255."""
+        return self.later(self.earlier(planes, 0), 0)
+
+    def earlier(self, planes: Tensor, blocks: int) -> Tensor:
+        """What the stem and the first `blocks` blocks make of planes."""
         x = scale_pixels(planes, self.pixel_scaling)
         x = functional.relu(self.bn1(self.conv1(x)))
         x = functional.max_pool2d(x, 3, stride=2, padding=1)
-        features: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return features
+        for block in self._blocks[:blocks]:
+            x = block(x)
+        return x
+
+    def later(self, x: Tensor, blocks: int) -> Tensor:
+        """The feature map, from what `earlier` made with the same number of blocks."""
+        for block in self._blocks[blocks:]:
+            x = block(x)
+        return x
+
+    def early_layers(self, blocks: int) -> tuple[nn.Module, ...]:
+        """The layers that `earlier` runs."""
+        return self.conv1, self.bn1, *self._blocks[:blocks]
+
+    def norm_pairs(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+        """Each convolution and the batch norm behind it."""
+        inside = [
+            pair for b in self._blocks if isinstance(b, Bottleneck) for pair in b.norm_pairs()
+        ]
+        return [(self.conv1, self.bn1), *inside]
+
+    @property
+    def n_blocks(self) -> int:
+        """How many blocks there are in the four stages."""
+        return len(self._blocks)
+
+    @property
+    def _blocks(self) -> list[nn.Module]:
+        return [*self.layer1, *self.layer2, *self.layer3, *self.layer4]
 
     def embed(self, features: Tensor) -> Tensor:
         """Embedding [n, 2048]: the mean of the feature map over its positions."""

@@ -59,7 +59,7 @@ class AbsoluteNetwork(Network):
 
     def forward(self, pixels: Tensor, features: Tensor) -> Tensor:
         """Log likes [m] of pictures uint8 [m, h, w, 3] whose posts' features are float [m, 6]."""
-        score = self.ranker(pixels)[0]
+        score = self.rank(pixels)[0]
         # Log likes lie a few tenths apart around 7, where bfloat16 has steps of .03.
         with torch.autocast(pixels.device.type, enabled=False):
             return self.predict(score.float(), features)

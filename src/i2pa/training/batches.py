@@ -6,7 +6,7 @@ Order and sides are drawn from the seed and the epoch alone, so an epoch can be 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +73,54 @@ def epoch_batches(
     swapped = rng.random(len(pairs)) < 0.5
     return [
         _batch(pairs, order[start : start + size], swapped) for start in range(0, len(order), size)
+    ]
+
+
+def picture_batches(pairs: LabelledPairs, size: int, seed: int, epoch: int) -> list[Batch]:
+    """About `size` pictures a batch, of few users, and every pair that has both in one batch.
+
+    Each picture goes through the network once an epoch. A user of at most `size` pictures stays
+    whole, so that all pairs count; of a larger one those within a drawn part of the pictures do,
+    and weigh as much together as all of the user's. The list alone says what is a pair: two posts
+    that it does not pair may differ in caption or time. A pair's share of the loss does not depend
+    on how many others are in its batch.
+    """
+    size = max(2, size // 2 * 2)
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(pairs))
+    place_of_user = rng.permutation(int(pairs.user.max()) + 1)
+    order = order[np.argsort(place_of_user[pairs.user[order]], kind="stable")]
+    swapped = rng.random(len(pairs)) < 0.5
+    batch_of = np.full(len(pairs), -1)
+    n_batches, room = 0, 0
+    for own in np.split(order, np.flatnonzero(np.diff(pairs.user[order])) + 1):
+        # In order of pairs, so that of a long list of single pairs none is torn.
+        rows, first = np.unique(
+            np.stack([pairs.winner[own], pairs.loser[own]], axis=1), return_index=True
+        )
+        rows = rows[np.argsort(first)]
+        if len(rows) > room:
+            n_batches, room = n_batches + 1, size
+        part = np.arange(len(rows)) // size
+        place = dict(zip(rows.tolist(), (n_batches - 1 + part).tolist(), strict=True))
+        n_batches += int(part[-1])
+        room = room - len(rows) if not part[-1] else 0
+        winner, loser = (
+            np.array([place[row] for row in side[own].tolist()])
+            for side in (pairs.winner, pairs.loser)
+        )
+        batch_of[own] = np.where(winner == loser, winner, -1)
+    kept = order[batch_of[order] >= 0]
+    made = [kept[batch_of[kept] == n] for n in range(n_batches)]
+    made = [own for own in made if len(own)]
+    whole, counted = (
+        np.bincount(pairs.user[own], pairs.weight[own], len(place_of_user)) for own in (order, kept)
+    )
+    scale = np.divide(whole, counted, out=np.zeros_like(whole), where=counted > 0)
+    weighted = replace(pairs, weight=pairs.weight * scale[pairs.user] * len(made) / len(pairs))
+    return [
+        replace(batch, weight=batch.weight * len(batch))
+        for batch in (_batch(weighted, own, swapped) for own in made)
     ]
 
 

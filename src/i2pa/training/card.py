@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 
 from i2pa.models.backbones import RANDOM
 from i2pa.training.curves import CURVES_FILE
-from i2pa.training.losses import loss_named
 from i2pa.training.measure import Evaluation
 from i2pa.training.recipes import NetworkRecipe
 from i2pa.training.trained import TrainedModel
@@ -41,7 +40,8 @@ def model_card(model: TrainedModel, sha256: str, inputs: Mapping[str, str]) -> s
         "",
         "With 95 % intervals from 2,000 bootstrap draws over users (over pictures for graded sets, "
         "users 0). No pair was scored by a model trained on its user or, if graded, its pictures. "
-        "Read the model's beside the other rows of the same pairs, not beside 50 %.",
+        "Read the model's beside the other rows of the same pairs, not beside 50 %. What order, "
+        "gap, hour and weekday say is fitted to the other users of the same list.",
         "",
         *evaluation_table(model.evaluations),
         "",
@@ -69,6 +69,7 @@ def evaluation_table(evaluations: tuple[Evaluation, ...]) -> Iterator[str]:
         scorers = (
             ("model", evaluation.model),
             ("later wins", evaluation.later_wins),
+            ("order, gap, hour, weekday", evaluation.time),
             ("brightness, colourfulness", evaluation.properties),
         )
         for name, accuracy in scorers:
@@ -131,8 +132,14 @@ def _scale(model: TrainedModel) -> Iterator[str]:
         "Higher is better; a score has no zero and no unit. Percentiles refer to: "
         f"{model.metadata.reference.name}."
     )
+    scale = f"{calibration.temperature:.3g}"
+    formula = (
+        f"Φ((score A - score B) / √(s_A² + s_B²) / {scale}), s the spread of each score"
+        if model.metadata.link == "thurstone"
+        else f"sigmoid((score A - score B) / {scale})"
+    )
     yield (
-        f"P(A beats B) = sigmoid((score A - score B) / {calibration.temperature:.3g}), fitted on "
+        f"P(A beats B) = {formula}, fitted on "
         f"{calibration.pairs:,} pairs of {calibration.users:,} users: log loss "
         f"{calibration.log_loss:.3f} nats, where a coin costs .693 and perfect knowledge of the "
         f"soft labels {calibration.log_loss_of_labels:.3f}."
@@ -162,8 +169,4 @@ def _limits(model: TrainedModel) -> Iterator[str]:
         yield (
             "- A cross-validated accuracy that is free of choices: ℓ2 was chosen on the same "
             "folds, which flatters a little."
-        )
-    if isinstance(model.recipe, NetworkRecipe) and loss_named(model.recipe.loss).spread:
-        yield (
-            "- Each picture's spread, which training used: the model file holds the score alone."
         )

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,56 +24,18 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from i2pa.errors import DataError
-from i2pa.metrics.accuracy import accuracy_of_users
-from i2pa.models.ranker import Ranker
-from i2pa.training.batches import Batch, Floats, Ints, LabelledPairs, epoch_batches, shares
+from i2pa.training.batches import Floats, Ints, LabelledPairs
 from i2pa.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from i2pa.training.feed import Fed, PictureFeed
-from i2pa.training.losses import (
-    PairLoss,
-    gauge_penalty,
-    loss_named,
-    spread_of,
-    standardised,
-)
-from i2pa.training.nuisance import NuisanceTower, time_features
-from i2pa.training.objective import Network, Objective, P, Scored, autocast, nothing
+from i2pa.training.fast import fast_steps
+from i2pa.training.feed import Feed
+from i2pa.training.objective import Network, Objective, P
+from i2pa.training.pairwise import PairObjective
 from i2pa.training.processes import Processes
 from i2pa.training.recipes import NetworkRecipe
+from i2pa.training.validation import rate_pictures, validate
 
 MOST_UNREADABLE = 0.05
 """Share of pairs without a readable picture above which training stops, unless allowed."""
-
-_PICTURES_AT_ONCE = 64
-
-
-class PairNetwork(Network):
-    """A ranker, and what is trained beside it: each picture's spread, and the clock's share."""
-
-    def __init__(self, ranker: Ranker, loss: PairLoss, *, nuisance: bool) -> None:
-        super().__init__()
-        self.ranker = ranker
-        width = ranker.head.in_features
-        self.spread = nn.Linear(width, 1) if loss.spread else None
-        self.clock = NuisanceTower() if nuisance else None
-
-    def forward(
-        self, pixels: Tensor, a: Tensor, b: Tensor, times: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """What the loss judges [n], scores [m] and spreads [m] of the pictures.
-
-        `pixels` uint8 [m, h, w, 3]; `a`, `b` int [n] places in them; `times` [n, 20].
-        """
-        score, embedding, _ = self.ranker(pixels)
-        # Scores' differences are small beside the scores, whatever the precision of the layers.
-        score = score.float()
-        delta = score[a] - score[b]
-        if self.clock is not None:
-            delta = delta + self.clock(times)
-        if self.spread is None:
-            return delta, score, None
-        spread = spread_of(self.spread(embedding).squeeze(1).float())
-        return standardised(delta, spread[a], spread[b]), score, spread
 
 
 @dataclass(frozen=True)
@@ -110,45 +71,11 @@ class Fitted:
 Report = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class PairObjective:
-    """Tell winners from losers, by the loss that the recipe names."""
-
-    pairs: LabelledPairs
-    recipe: NetworkRecipe
-
-    @property
-    def size(self) -> int:
-        """Pairs an epoch."""
-        return len(self.pairs)
-
-    @property
-    def columns(self) -> Sequence[Floats]:
-        """Nothing beside the pairs."""
-        return ()
-
-    def batches(self, epoch: int, n_parts: int) -> Sequence[Sequence[Batch]]:
-        """See `epoch_batches`."""
-        recipe = self.recipe
-        whole = epoch_batches(self.pairs, recipe.batch, recipe.seed, epoch, by_user=recipe.by_user)
-        return [tuple(shares(batch, n_parts)) for batch in whole]
-
-    def loss(
-        self, network: nn.Module, part: Batch, pictures: Fed, whole: int
-    ) -> tuple[Tensor, Floats]:
-        """See `Objective.loss`; items are pairs."""
-        return _loss(network, part, pictures, whole, loss_named(self.recipe.loss), self.recipe)
-
-    def upward(self, scored: Scored) -> float | None:  # noqa: ARG002
-        """None: winners are taught to score higher."""
-        return None
-
-
 def fit(
     network: Network,
     pairs: LabelledPairs,
     held_out: LabelledPairs,
-    feed: PictureFeed,
+    feed: Feed,
     recipe: NetworkRecipe,
     folder: Path,
     *,
@@ -188,71 +115,74 @@ def fit(
         best, best_weights = found.best_epoch, found.best
         feed.unreadable.update(found.unreadable)
     trained = processes.shared(network)
-    scored = partial(score_pictures, network.ranker, feed, recipe=recipe, processes=processes)
 
-    for epoch in range(len(history) + 1, recipe.epochs + 1):
-        if recipe.patience is not None and epoch - 1 - best >= recipe.patience and history:
-            break
-        for group in optimizer.param_groups:
-            group["lr"] = group["base_rate"] * recipe.decay ** (epoch - 1)
-        torch.manual_seed(_number(recipe.seed, epoch))
-        _train_mode(network, recipe)
-        start, seen, sums = time.perf_counter(), 0, np.zeros(3)
-        batches = aim.batches(epoch, recipe.accumulate * processes.n)
-        parts = _own_parts(batches, processes)
-        crops = epoch if recipe.random_crop else None
-        fed = feed.batches((part.images for _, part in parts), random_crop_of_epoch=crops)
-        for i, ((whole, part), pictures) in enumerate(zip(parts, fed, strict=True), start=1):
-            ends_batch = i % recipe.accumulate == 0
-            with nullcontext() if ends_batch else processes.no_sync(trained):
-                value, counts = aim.loss(trained, part, pictures, whole)
-                # Processes average their gradients; a batch's is their sum.
-                torch.autograd.backward(scaler.scale(value * processes.n))
-                sums += counts
-            if ends_batch:
-                scaler.step(optimizer)
-                scaler.update()
-                optimizer.zero_grad(set_to_none=True)
-            seen += len(part)
-            if progress and processes.is_first:
-                every = (epoch - 1) * aim.size + seen * processes.n
-                progress(every, recipe.epochs * aim.size)
-            _check_readable(feed, pairs, allow=allow_unreadable)
-        total, right, n = processes.summed(sums).tolist()
-        seconds = time.perf_counter() - start
-        upward = aim.upward(scored)
-        val_loss, val_accuracy = _measure(scored, held_out, downward=_downward(upward))
-        row = Epoch(
-            epoch=epoch,
-            train_loss=total / max(n, 1),
-            train_accuracy=right / max(n, 1) if upward is None else max(upward, 1 - upward),
-            val_accuracy=val_accuracy,
-            val_loss=val_loss,
-            pairs_per_second=n / seconds,
-            rate=recipe.rate_head * recipe.decay ** (epoch - 1),
-        )
-        history.append(row)
-        if not len(held_out) or val_accuracy > max(
-            (e.val_accuracy for e in history[:-1]), default=-1
-        ):
-            best, best_weights = epoch, _copied(network)
-        if processes.is_first:
-            save_checkpoint(
-                Checkpoint(
-                    plan=plan,
-                    epoch=epoch,
-                    network=_copied(network),
-                    optimizer=optimizer.state_dict(),
-                    scaler=scaler.state_dict(),
-                    best_epoch=best,
-                    best=best_weights,
-                    history=[asdict(e) for e in history],
-                    unreadable=dict(feed.unreadable),
-                ),
-                folder,
+    def scored(rows: Ints) -> Floats:
+        return rate_pictures(network, feed, rows, recipe, processes)[0]
+
+    with fast_steps(network.ranker, recipe, device):
+        for epoch in range(len(history) + 1, recipe.epochs + 1):
+            if recipe.patience is not None and epoch - 1 - best >= recipe.patience and history:
+                break
+            for group in optimizer.param_groups:
+                group["lr"] = group["base_rate"] * recipe.decay ** (epoch - 1)
+            torch.manual_seed(_number(recipe.seed, epoch))
+            _train_mode(network, recipe)
+            start, seen, sums = time.perf_counter(), 0, np.zeros(3)
+            batches = aim.batches(epoch, recipe.accumulate * processes.n)
+            parts = _own_parts(batches, processes)
+            crops = epoch if recipe.random_crop else None
+            fed = feed.batches((part.images for _, part in parts), random_crop_of_epoch=crops)
+            for i, ((whole, part), pictures) in enumerate(zip(parts, fed, strict=True), start=1):
+                ends_batch = i % recipe.accumulate == 0
+                with nullcontext() if ends_batch else processes.no_sync(trained):
+                    value, counts = aim.loss(trained, part, pictures, whole)
+                    # Processes average their gradients; a batch's is their sum.
+                    torch.autograd.backward(scaler.scale(value * processes.n))
+                    sums += counts
+                if ends_batch:
+                    scaler.step(optimizer)
+                    scaler.update()
+                    optimizer.zero_grad(set_to_none=True)
+                seen += len(part)
+                if progress and processes.is_first:
+                    every = (epoch - 1) * aim.size + seen * processes.n
+                    progress(every, recipe.epochs * aim.size)
+                _check_readable(feed, pairs, allow=allow_unreadable)
+            total, right, n = processes.summed(sums).tolist()
+            seconds = time.perf_counter() - start
+            upward = aim.upward(scored)
+            val_loss, val_accuracy = validate(scored, held_out, downward=_downward(upward))
+            row = Epoch(
+                epoch=epoch,
+                train_loss=total / max(n, 1),
+                train_accuracy=right / max(n, 1) if upward is None else max(upward, 1 - upward),
+                val_accuracy=val_accuracy,
+                val_loss=val_loss,
+                pairs_per_second=n / seconds,
+                rate=recipe.rate_head * recipe.decay ** (epoch - 1),
             )
-            if on_epoch:
-                on_epoch(tuple(history))
+            history.append(row)
+            if not len(held_out) or val_accuracy > max(
+                (e.val_accuracy for e in history[:-1]), default=-1
+            ):
+                best, best_weights = epoch, _copied(network)
+            if processes.is_first:
+                save_checkpoint(
+                    Checkpoint(
+                        plan=plan,
+                        epoch=epoch,
+                        network=_copied(network),
+                        optimizer=optimizer.state_dict(),
+                        scaler=scaler.state_dict(),
+                        best_epoch=best,
+                        best=best_weights,
+                        history=[asdict(e) for e in history],
+                        unreadable=dict(feed.unreadable),
+                    ),
+                    folder,
+                )
+                if on_epoch:
+                    on_epoch(tuple(history))
     network.load_state_dict(best_weights)
     network.eval()
     downward = _downward(aim.upward(scored))
@@ -264,81 +194,11 @@ def _downward(upward: float | None) -> bool:
     return upward is not None and upward < 0.5
 
 
-def _loss(
-    network: nn.Module,
-    part: Batch,
-    pictures: Fed,
-    whole: int,
-    loss: PairLoss,
-    recipe: NetworkRecipe,
-) -> tuple[Tensor, Floats]:
-    """The share of some pairs in the mean loss of a batch of `whole`; their sums of loss and
-    hits, and their number."""
-    device = next(network.parameters()).device
-    a, b = pictures.place[part.a], pictures.place[part.b]
-    good = np.flatnonzero((a >= 0) & (b >= 0))
-    pixels, a, b = pictures.pixels, a[good], b[good]
-    times = time_features(part.a_time[good], part.b_time[good])
-    if not good.size:
-        pixels = nothing(pixels)
-    with autocast(device, recipe):
-        judged, score, spread = network(
-            *(torch.from_numpy(array).to(device) for array in (pixels, a, b)), times.to(device)
-        )
-    p = torch.from_numpy(part.p[good]).to(device, torch.float32)
-    # p is that of A; where labels are hard, only the side it favours counts.
-    label = p if loss.soft else (p > 0.5).float()
-    weight = torch.from_numpy(part.weight[good]).to(device, torch.float32)
-    each = loss.per_pair(judged.float(), label)
-    value = (weight * each).sum() / whole
-    if not good.size:
-        return value + 0 * score.sum(), np.zeros(3)
-    if spread is not None:
-        value = value + gauge_penalty(score, spread) * (len(good) / whole)
-    half_right = (torch.sign(judged.detach()) * torch.sign(p - 0.5) + 1) / 2
-    return value, np.array([float(each.detach().sum()), float(half_right.sum()), len(good)])
-
-
-def score_pictures(
-    ranker: nn.Module, feed: PictureFeed, rows: Ints, recipe: NetworkRecipe, processes: Processes
-) -> Floats:
-    """Scores [n] of the pictures `rows` [n], crops at the centre; NaN where unreadable."""
-    ranker.eval()
-    scores = np.zeros(len(rows))
-    own = np.arange(len(rows))[processes.rank :: processes.n]
-    parts = [
-        own[start : start + _PICTURES_AT_ONCE] for start in range(0, len(own), _PICTURES_AT_ONCE)
-    ]
-    with torch.inference_mode():
-        for part, fed in zip(parts, feed.batches(rows[part] for part in parts), strict=True):
-            found = np.full(len(part), np.nan)
-            if len(fed.pixels):
-                with autocast(processes.device, recipe):
-                    score = ranker(torch.from_numpy(fed.pixels).to(processes.device))[0]
-                found[fed.place >= 0] = score.float().cpu().numpy()
-            scores[part] = found
-    return processes.summed(scores)
-
-
-def _measure(scored: Scored, held_out: LabelledPairs, *, downward: bool) -> tuple[float, float]:
-    """Hard log loss (nats, temperature 1) and mean of users' accuracy on pairs not learnt from."""
-    if not len(held_out):
-        return float("nan"), float("nan")
-    rows = np.unique(np.concatenate([held_out.winner, held_out.loser]))
-    scores = -scored(rows) if downward else scored(rows)
-    winner, loser = (np.searchsorted(rows, side) for side in (held_out.winner, held_out.loser))
-    delta = scores[winner] - scores[loser]
-    known = ~np.isnan(delta)
-    if not known.any():
-        raise DataError("no pair to validate on has both pictures", remedy="check --images")
-    _, means, _ = accuracy_of_users(delta[known], held_out.user[known].astype(str))
-    return float(np.logaddexp(0, -delta[known]).mean()), float(means.mean())
-
-
 def _optimizer(network: Network, recipe: NetworkRecipe) -> torch.optim.Optimizer:
     """Adam with ℓ2 in the gradient, as the paper's, the head (and what is beside it) faster."""
     slow = {id(p) for p in network.ranker.parameters()}
-    slow -= {id(p) for p in network.ranker.head.parameters()}
+    for layer in (network.ranker.head, network.ranker.spread):
+        slow -= {id(p) for p in layer.parameters()} if layer is not None else set()
     body = [p for p in network.parameters() if id(p) in slow and p.requires_grad]
     head = [p for p in network.parameters() if id(p) not in slow]
     groups = [(body, recipe.rate_body), (head, recipe.rate_head)]
@@ -365,7 +225,7 @@ def _own_parts(batches: Sequence[Sequence[P]], processes: Processes) -> list[tup
     ]
 
 
-def _check_readable(feed: PictureFeed, pairs: LabelledPairs, *, allow: bool) -> None:
+def _check_readable(feed: Feed, pairs: LabelledPairs, *, allow: bool) -> None:
     if allow or not feed.unreadable:
         return
     rows = np.array(list(feed.unreadable))
@@ -390,7 +250,8 @@ def _plan(
     about: str,
 ) -> str:
     """SHA-256 of all that decides what a run ends with, but for the number of epochs."""
-    facts = asdict(recipe) | {"epochs": None, "patience": None}
+    # How long to go on is no part of it, nor is what becomes of the weights after the last epoch.
+    facts = asdict(recipe) | {"epochs": None, "patience": None, "wise": None}
     hashed = hashlib.sha256(json.dumps([facts, about], sort_keys=True).encode())
     for table in (pairs, held_out):
         for column in vars(table).values():

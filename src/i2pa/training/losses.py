@@ -19,9 +19,6 @@ from torch.nn import functional
 from i2pa.errors import UserInputError
 from i2pa.models.metadata import Link
 
-SPREAD_FLOOR = 0.05
-"""The least spread of a picture, a twentieth of a typical one: no pair is infinitely sure."""
-
 GAUGE_STRENGTH = 1e-2
 
 
@@ -40,14 +37,12 @@ class PairLoss:
     spread: bool
     per_pair: Callable[[Tensor, Tensor], Tensor]
 
-    def label(self, p: Tensor, a_won: Tensor) -> Tensor:
-        """The label P, float [n], of pairs whose winner is better with probability `p`, float [n].
+    def label(self, p: Tensor) -> Tensor:
+        """The label P, float [n], of pairs of which side A is better with probability `p` [n].
 
-        `a_won`, bool [n], says whether side A is the winner; a pair flipped on purpose says the
-        opposite.
+        Where labels are hard only the side that p favours counts.
         """
-        certainty = p if self.soft else torch.ones_like(p)
-        return torch.where(a_won, certainty, 1 - certainty)
+        return p if self.soft else (p > 0.5).to(p.dtype)
 
 
 def cross_entropy(delta: Tensor, label: Tensor) -> Tensor:
@@ -97,14 +92,6 @@ def loss_named(name: str) -> PairLoss:
     if name not in LOSSES:
         raise UserInputError(f"unknown loss {name!r}", remedy=f"choose from {', '.join(LOSSES)}")
     return LOSSES[name]
-
-
-def spread_of(raw: Tensor) -> Tensor:
-    """s = softplus(raw) + SPREAD_FLOOR, above 0: a picture's spread from a network's raw output.
-
-    Any shape; as the standard deviation of the picture's score.
-    """
-    return functional.softplus(raw) + SPREAD_FLOOR
 
 
 def standardised(delta: Tensor, spread_a: Tensor, spread_b: Tensor) -> Tensor:

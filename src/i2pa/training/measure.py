@@ -11,8 +11,10 @@ from i2pa.errors import DataError
 from i2pa.metrics import baselines
 from i2pa.metrics.accuracy import Accuracy, graded_accuracy, pairwise_accuracy
 from i2pa.metrics.calibration import fit_temperature, log_loss
+from i2pa.metrics.clock import time_says
 from i2pa.metrics.reference import weighted_quantiles
-from i2pa.models.metadata import QUANTILES, Reference
+from i2pa.metrics.thurstone import fit_normal_temperature, normal_log_loss
+from i2pa.models.metadata import QUANTILES, Link, Reference
 from i2pa.training.pairset import Floats, PairSet, is_graded
 
 
@@ -20,14 +22,17 @@ from i2pa.training.pairset import Floats, PairSet, is_graded
 class Evaluation:
     """The model and the baselines on one list of pairs that the model did not learn from.
 
-    `later_wins` is None where the pairs have no times; `properties` is a head fitted in the same
-    way on brightness and colourfulness alone.
+    `later_wins` is None where the pairs have no times, `time` besides where they have one user: it
+    is what order and gap, hour and weekday say together, each user's judged by a fit to the other
+    users of the same list. `properties` is a head fitted in the model's way on brightness and
+    colourfulness alone.
     """
 
     pairs: str
     model: Accuracy
     later_wins: Accuracy | None
     properties: Accuracy
+    time: Accuracy | None = None
 
 
 @dataclass(frozen=True)
@@ -61,17 +66,23 @@ def evaluate(
             later_wins=None,
             properties=graded_accuracy(plain_delta, pairs.winner, pairs.loser),
         )
-    later = baselines.later_wins(table["winner_time"].to_numpy(), table["loser_time"].to_numpy())
+    times = table["winner_time"].to_numpy(), table["loser_time"].to_numpy()
+    later = baselines.later_wins(*times)
+    users_timed = len(np.unique(pairs.user[~np.isnan(later)]))
+    by_time = time_says(*times, pairs.user, pairs.weight) if users_timed > 1 else None
     return Evaluation(
         pairs=label,
         model=pairwise_accuracy(model_delta, pairs.user),
-        later_wins=None if np.isnan(later).all() else pairwise_accuracy(later, pairs.user),
+        later_wins=pairwise_accuracy(later, pairs.user) if users_timed else None,
         properties=pairwise_accuracy(plain_delta, pairs.user),
+        time=None if by_time is None else pairwise_accuracy(by_time, pairs.user),
     )
 
 
-def calibrate(delta: Floats, pairs: PairSet) -> Calibration:
+def calibrate(delta: Floats, pairs: PairSet, link: Link = "logistic") -> Calibration:
     """Fit the temperature to soft labels P̄ = Φ(ΔS/√2σ), the column p, each user weighing alike.
+
+    `delta` are score differences, with the link `thurstone` standardised by their spreads.
 
     Where the fit runs against its bounds (scores that separate nothing, or everything) the
     temperature is the bound, and the log loss tells.
@@ -79,14 +90,18 @@ def calibrate(delta: Floats, pairs: PairSet) -> Calibration:
     if not len(pairs):
         raise DataError("no pair to calibrate on has both pictures", remedy="check --images")
     weight = pairs.evenly().weight
-    temperature = fit_temperature(delta, pairs.p, weight)
+    thurstone = link == "thurstone"
+    fit, loss = (
+        (fit_normal_temperature, normal_log_loss) if thurstone else (fit_temperature, log_loss)
+    )
+    temperature = fit(delta, pairs.p, weight)
     certain = np.clip(pairs.p, 1e-12, 1 - 1e-12)
     entropy = -(certain * np.log(certain) + (1 - certain) * np.log1p(-certain))
     return Calibration(
         pairs=len(pairs),
         users=len(np.unique(pairs.user)),
         temperature=temperature,
-        log_loss=log_loss(delta, pairs.p, weight, temperature),
+        log_loss=loss(delta, pairs.p, weight, temperature),
         log_loss_of_labels=float(np.average(entropy, weights=weight)),
     )
 

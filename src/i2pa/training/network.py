@@ -6,41 +6,43 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 
 from i2pa.errors import DataError
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import BackboneWeights, backbone_spec, load_weights
-from i2pa.models.ranker import Ranker
+from i2pa.models.ranker import Ranker, freeze_blocks
 from i2pa.training.absolute import (
     Absolute,
     AbsoluteNetwork,
+    LikesFit,
     LikesObjective,
     PostFacts,
     likes_fit,
 )
-from i2pa.training.batches import LabelledPairs
+from i2pa.training.batches import Floats, LabelledPairs
 from i2pa.training.features import Features, Progress, Unreadable
-from i2pa.training.feed import PictureFeed
+from i2pa.training.feed import EarlyFeed, Feed, PictureFeed
 from i2pa.training.gather import Gathered
 from i2pa.training.journal import journal
-from i2pa.training.labels import flip_labels
-from i2pa.training.loop import MOST_UNREADABLE, Epoch, PairNetwork, fit, score_pictures
-from i2pa.training.losses import loss_named, user_weights
+from i2pa.training.labelled import labelled
+from i2pa.training.loop import MOST_UNREADABLE, Epoch, Fitted, fit
+from i2pa.training.losses import loss_named
 from i2pa.training.measure import calibrate, reference
-from i2pa.training.nuisance import UNKNOWN_TIME
-from i2pa.training.pairset import PairSet, pair_set
-from i2pa.training.probe import Head, folds_by_user
+from i2pa.training.objective import Network
+from i2pa.training.pairset import pair_set
+from i2pa.training.pairwise import PairNetwork
+from i2pa.training.probe import Head, folds_by_user, judged
 from i2pa.training.processes import processes
-from i2pa.training.recipes import NetworkRecipe
+from i2pa.training.recipes import NetworkRecipe, trains_pairs
 from i2pa.training.run import remove_results, remove_run
 from i2pa.training.trained import Naming, TrainedModel, named
+from i2pa.training.validation import rate_pictures
 
 VALIDATION = "val"
 _VAL_FOLDS = 10
@@ -70,74 +72,29 @@ def train_network(
     lost = _missing(gathered, allow=allow_unreadable)
     gathered = _with_validation(gathered, recipe.seed)
     features = gathered.features
-    backbone = load_weights(weights)
-    # A layer that tells ImageNet's classes takes no part; processes would wait for its gradient.
-    for name, parameter in backbone.named_parameters():
-        if name.startswith(f"{backbone_spec(weights.name).last_layer}."):
-            parameter.requires_grad_(False)
-    # New layers begin with the seed's numbers, but not with those of random backbone weights.
-    torch.manual_seed(_NEW_LAYERS + recipe.seed)
-    ranker = Ranker(backbone)
-    if head is not None:
-        with torch.no_grad():
-            ranker.head.weight.copy_(torch.from_numpy(head.weights)[None])
-            ranker.head.bias.fill_(head.bias)
-    learnt = labelled(gathered.used, gathered.used_table, recipe)
-    val_pairs, val_table = pair_set(gathered.held_out[VALIDATION], features.row)
-    held_out = labelled(val_pairs, val_table)
-    feed = PictureFeed(features.paths, transform_named(recipe.transform), seed=recipe.seed)
-    start = {name: value.clone() for name, value in ranker.state_dict().items()}
-    absolute = None
-    if facts is not None:
-        learnt_posts = facts.of(gathered.used, gathered.used_table)
-        absolute = Absolute(
-            AbsoluteNetwork(ranker, learnt_posts.s.mean()),
-            LikesObjective(learnt_posts, learnt, recipe),
-            facts.of(val_pairs, val_table),
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    with processes() as mine, journal(folder) as write:
-        if mine.is_first and not resume:
-            remove_run(folder)
-
-        def on_epoch(history: Sequence[Epoch]) -> None:
-            remove_results(folder)
-            write(history)
-
-        fitted = fit(
-            PairNetwork(ranker, loss_named(recipe.loss), nuisance=recipe.nuisance)
-            if absolute is None
-            else absolute.network,
-            learnt,
-            held_out,
-            feed,
-            recipe,
-            folder,
-            processes=mine,
-            objective=None if absolute is None else absolute.objective,
-            resume=resume,
-            allow_unreadable=allow_unreadable,
-            progress=progress,
-            on_epoch=on_epoch,
-            about=_about(weights, features, learnt, held_out),
-        )
-        if absolute is None:
-            _mix(ranker, start, recipe.wise)
-        elif fitted.downward:
-            absolute.network.turn()
-        scores = score_pictures(ranker, feed, np.arange(len(features.paths)), recipe, mine)
-    ranker = ranker.cpu().eval()
+    found = fit_network(
+        gathered,
+        recipe,
+        weights,
+        folder,
+        head=head,
+        facts=facts,
+        resume=resume,
+        allow_unreadable=allow_unreadable,
+        progress=progress,
+    )
+    fitted, scores = found.fitted, found.scores
     measured, without = gathered.measured(scores)
     by = gathered.held_out[VALIDATION] if gathered.ordinary is None else gathered.ordinary
     ordinary, _ = pair_set(by, features.row)
-    calibration = calibrate(ordinary.delta(scores), ordinary)
+    link = loss_named(recipe.loss).link if trains_pairs(recipe) else "logistic"
+    calibration = calibrate(judged(ordinary.delta(scores), found.spreads, ordinary), ordinary, link)
     quantiles = reference(scores, ordinary, naming.users, "never trained on")
-    likes = None if absolute is None else likes_fit(absolute, scores, turned=fitted.downward)
-    loss = f"loss {recipe.loss}" if absolute is None else "least squares on log likes"
+    loss = f"loss {recipe.loss}" if facts is None else "least squares on log likes"
     chosen = f"epoch {fitted.best} of {len(fitted.history)} (best validation accuracy)"
     names = {row: image for image, row in features.row.items()}
     return TrainedModel(
-        ranker=ranker,
+        ranker=found.ranker,
         recipe=recipe,
         weights=weights,
         metadata=named(naming, recipe, weights, gathered, quantiles, calibration, loss),
@@ -155,24 +112,133 @@ def train_network(
         epochs=fitted.history,
         best_epoch=fitted.best,
         checkpoints=folder if kept else None,
-        likes=likes,
+        likes=found.likes,
     )
 
 
-def labelled(pairs: PairSet, table: pa.Table, recipe: NetworkRecipe | None = None) -> LabelledPairs:
-    """Pairs for the loop; with a recipe, weighted and their labels flipped as it says."""
-    _, user = np.unique(pairs.user, return_inverse=True)
-    p, weight = pairs.p, pairs.weight / pairs.weight.mean()
-    if recipe is not None:
-        flipped = flip_labels(table, recipe.flip_labels, recipe.seed)
-        p = np.where(flipped, 1 - p, p)
-        if recipe.per_user:
-            weight = weight * user_weights(torch.from_numpy(user)).numpy()
-    won, lost = (
-        np.asarray(pc.fill_null(table[name].cast(pa.int64()), UNKNOWN_TIME))
-        for name in ("winner_time", "loser_time")
+@dataclass(frozen=True)
+class FittedNetwork:
+    """A trained ranker, and what it says of all gathered pictures.
+
+    `scores` and `spreads` [rows], NaN where unreadable; `likes` where likes were learnt.
+    """
+
+    ranker: Ranker
+    fitted: Fitted
+    scores: Floats
+    spreads: Floats | None
+    likes: LikesFit | None
+
+
+def fit_network(
+    gathered: Gathered,
+    recipe: NetworkRecipe,
+    weights: BackboneWeights,
+    folder: Path,
+    *,
+    head: Head | None,
+    facts: PostFacts | None = None,
+    resume: bool = False,
+    allow_unreadable: bool = False,
+    progress: Progress | None = None,
+    feed: Feed | None = None,
+) -> FittedNetwork:
+    """Train on the gathered pairs, choosing the epoch on their part `val`; see `train_network`.
+
+    `feed` is that of another fit on the same pictures, recipe and weights, which has decoded them.
+    """
+    features = gathered.features
+    ranker = _ranker(recipe, weights, head)
+    learnt = labelled(gathered.used, gathered.used_table, recipe)
+    val_pairs, val_table = pair_set(gathered.held_out[VALIDATION], features.row)
+    held_out = labelled(val_pairs, val_table)
+    start = {name: value.clone() for name, value in ranker.state_dict().items()}
+    absolute = None
+    if facts is not None:
+        learnt_posts = facts.of(gathered.used, gathered.used_table)
+        absolute = Absolute(
+            AbsoluteNetwork(ranker, learnt_posts.s.mean()),
+            LikesObjective(learnt_posts, learnt, recipe),
+            facts.of(val_pairs, val_table),
+        )
+    network: Network = (
+        PairNetwork(ranker, nuisance=recipe.nuisance, frozen=recipe.frozen_blocks)
+        if absolute is None
+        else absolute.network
     )
-    return LabelledPairs(pairs.winner, pairs.loser, user, won, lost, p, weight)
+    folder.mkdir(parents=True, exist_ok=True)
+    with processes() as mine, journal(folder) as write:
+        if mine.is_first and not resume:
+            remove_run(folder)
+        feed = feed or picture_feed(features, recipe, weights, mine.device)
+
+        def on_epoch(history: Sequence[Epoch]) -> None:
+            remove_results(folder)
+            write(history)
+
+        fitted = fit(
+            network,
+            learnt,
+            held_out,
+            feed,
+            recipe,
+            folder,
+            processes=mine,
+            objective=None if absolute is None else absolute.objective,
+            resume=resume,
+            allow_unreadable=allow_unreadable,
+            progress=progress,
+            on_epoch=on_epoch,
+            about=_about(weights, features, learnt, held_out),
+        )
+        if absolute is None:
+            _mix(ranker, start, recipe.wise)
+        elif fitted.downward:
+            absolute.network.turn()
+        everything = np.arange(len(features.paths))
+        scores, spreads = rate_pictures(network, feed, everything, recipe, mine)
+    likes = None if absolute is None else likes_fit(absolute, scores, turned=fitted.downward)
+    return FittedNetwork(ranker.cpu().eval(), fitted, scores, spreads, likes)
+
+
+def picture_feed(
+    features: Features, recipe: NetworkRecipe, weights: BackboneWeights, device: torch.device
+) -> Feed:
+    """The pictures as a network trained by `recipe` takes them in."""
+    transform, blocks = transform_named(recipe.transform), recipe.frozen_blocks
+    if not blocks:
+        return PictureFeed(features.paths, transform, seed=recipe.seed)
+    # What the frozen blocks give is kept in the pixels' place.
+    pictures = PictureFeed(features.paths, transform, seed=recipe.seed, memory_bytes=0)
+    return EarlyFeed(pictures, Ranker(load_weights(weights)).to(device).eval(), blocks)
+
+
+def put_head(ranker: Ranker, head: Head) -> None:
+    """Give a ranker the weights of a head, and of its spread where both have one."""
+    parts = [(ranker.head, head)]
+    if ranker.spread is not None and head.spread is not None:
+        parts.append((ranker.spread, head.spread))
+    with torch.no_grad():
+        for layer, fitted in parts:
+            layer.weight.copy_(torch.from_numpy(fitted.weights)[None])
+            layer.bias.fill_(fitted.bias)
+
+
+def _ranker(recipe: NetworkRecipe, weights: BackboneWeights, head: Head | None) -> Ranker:
+    """Where training begins."""
+    backbone = load_weights(weights)
+    # A layer that tells ImageNet's classes takes no part; processes would wait for its gradient.
+    for name, parameter in backbone.named_parameters():
+        if name.startswith(f"{backbone_spec(weights.name).last_layer}."):
+            parameter.requires_grad_(False)
+    # New layers begin with the seed's numbers, but not with those of random backbone weights.
+    torch.manual_seed(_NEW_LAYERS + recipe.seed)
+    ranker = Ranker(backbone, spread=trains_pairs(recipe) and loss_named(recipe.loss).spread)
+    if recipe.frozen_blocks:
+        freeze_blocks(ranker, recipe.frozen_blocks)
+    if head is not None:
+        put_head(ranker, head)
+    return ranker
 
 
 def _with_validation(gathered: Gathered, seed: int) -> Gathered:

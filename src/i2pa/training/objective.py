@@ -14,7 +14,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from i2pa.images.transforms import Pixels
 from i2pa.models.ranker import Ranker
 from i2pa.training.batches import Floats, Ints
 from i2pa.training.feed import Fed
@@ -25,9 +24,20 @@ Scored = Callable[[Ints], Floats]
 
 
 class Network(nn.Module):
-    """A ranker, and what is trained beside it at the head's rate and then left behind."""
+    """A ranker, and what is trained beside it at the head's rate and then left behind.
+
+    The backbone's first `frozen` blocks take no part in training.
+    """
 
     ranker: Ranker
+    frozen: int = 0
+
+    def rank(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """As `Ranker.forward`, from pixels; from what the frozen blocks gave, where there are."""
+        if self.frozen:
+            return self.ranker.later(inputs, self.frozen)
+        given: tuple[Tensor, ...] = self.ranker(inputs)
+        return given
 
 
 class Part(Protocol):
@@ -80,7 +90,7 @@ def autocast(device: torch.device, recipe: NetworkRecipe) -> torch.autocast:
     return torch.autocast(device.type, _DTYPES[recipe.precision], enabled=recipe.autocast)
 
 
-def nothing(pixels: Pixels) -> Pixels:
-    """One black picture of the size of `pixels`: every process has to take part in every step,
-    if only with nothing."""
-    return np.zeros((1, *pixels.shape[1:]), np.uint8)
+def nothing(inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """One picture of zeros like `inputs`: every process has to take part in every step, if only
+    with nothing."""
+    return np.zeros((1, *inputs.shape[1:]), inputs.dtype)

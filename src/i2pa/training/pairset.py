@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -24,7 +24,8 @@ TRAIN = "train"
 class PairSet:
     """Pairs of feature rows: `winner` and `loser` [n] int, `user` [n] str, `weight` [n] > 0.
 
-    `p` [n] is the probability that the winner is intrinsically more popular (Eq. 6).
+    `p` [n] is the probability that the winner is intrinsically more popular (Eq. 6). `clock`
+    [n, 20] is what time says of each pair (`nuisance.time_features`), where that is asked for.
     """
 
     winner: Ints
@@ -32,6 +33,7 @@ class PairSet:
     user: npt.NDArray[np.str_]
     weight: Floats
     p: Floats
+    clock: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.winner)
@@ -44,6 +46,7 @@ class PairSet:
             self.user[index],
             self.weight[index],
             self.p[index],
+            None if self.clock is None else self.clock[index],
         )
 
     def evenly(self) -> PairSet:
@@ -53,11 +56,24 @@ class PairSet:
         """
         _, index, counts = np.unique(self.user, return_inverse=True, return_counts=True)
         weight = self.weight / counts[index]
-        return PairSet(self.winner, self.loser, self.user, weight / weight.sum(), self.p)
+        return replace(self, weight=weight / weight.sum())
 
     def delta(self, scores: Floats) -> Floats:
         """Winner's score minus loser's, [n], from the scores of all feature rows."""
         return scores[self.winner] - scores[self.loser]
+
+
+def joined(parts: Sequence[PairSet]) -> PairSet:
+    """All pairs of several sets, one after another; with what time says only where all have it."""
+    clocks = [part.clock for part in parts if part.clock is not None]
+    return PairSet(
+        winner=np.concatenate([part.winner for part in parts]),
+        loser=np.concatenate([part.loser for part in parts]),
+        user=np.concatenate([part.user for part in parts]),
+        weight=np.concatenate([part.weight for part in parts]),
+        p=np.concatenate([part.p for part in parts]),
+        clock=np.concatenate(clocks) if len(clocks) == len(parts) else None,
+    )
 
 
 def pair_set(table: pa.Table, row: Mapping[str, int]) -> tuple[PairSet, pa.Table]:

@@ -9,24 +9,40 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.optimize import minimize
 
 from i2pa.errors import DataError
 from i2pa.metrics.accuracy import accuracy_of_users
 from i2pa.metrics.calibration import log_loss
+from i2pa.metrics.thurstone import normal_log_loss, standardised
+from i2pa.models.ranker import spread_of
+from i2pa.training.head import fit_by_loss
+from i2pa.training.losses import HARD, PairLoss
 from i2pa.training.pairset import Floats, Ints, PairSet
 
 
 @dataclass(frozen=True)
 class Head:
-    """score = embedding · weights + bias, with weights float64 [d]."""
+    """score = embedding · weights + bias, with weights float64 [d].
+
+    `spread`, where there is one, gives raw spreads in the same way.
+    """
 
     weights: Floats
     bias: float
+    spread: Head | None = None
 
     def score(self, embeddings: Floats) -> Floats:
         """Scores [n] of embeddings [n, d]."""
         return embeddings @ self.weights + self.bias
+
+    def spreads(self, embeddings: Floats) -> Floats | None:
+        """Spreads [n] > 0 of the scores, where the head knows them."""
+        if self.spread is None:
+            return None
+        found: Floats = spread_of(torch.from_numpy(self.spread.score(embeddings))).numpy()
+        return found
 
 
 @dataclass(frozen=True)
@@ -41,8 +57,9 @@ class Fold:
 class CrossValidation:
     """Out-of-fold results of one ℓ2.
 
-    `delta` [n] are the out-of-fold score differences of the pairs `held_out` [n]; `scores` [rows]
-    those of the pictures in them, NaN elsewhere. `accuracy` is the mean of users.
+    `delta` [n] are the out-of-fold score differences of the pairs `held_out` [n], standardised
+    where the heads know spreads; `scores` [rows] those of the pictures in them, NaN elsewhere.
+    `accuracy` is the mean of users.
     """
 
     l2: float
@@ -53,12 +70,12 @@ class CrossValidation:
     scores: Floats
 
 
-def fit_head(embeddings: Floats, pairs: PairSet, l2: float) -> Head:
-    """The head with the least weighted mean of ln(1 + exp(-(f(winner) - f(loser)))) + ℓ2/2 |w|².
+def fit_head(embeddings: Floats, pairs: PairSet, l2: float, loss: PairLoss = HARD) -> Head:
+    """The head with the least weighted mean loss of the pairs + ℓ2/2 |w|².
 
-    Paper, section 3, with P̄ = 1. Embeddings are standardised over the pictures in `pairs`
-    first, and w refers to those units, so that one ℓ2 suits every backbone; the average picture
-    scores 0. Weights are normalised to sum 1.
+    By default ln(1 + exp(-(f(winner) - f(loser)))): paper, section 3, with P̄ = 1. Embeddings are
+    standardised over the pictures in `pairs` first, and w refers to those units, so that one ℓ2
+    suits every backbone; the average picture scores 0. Weights are normalised to sum 1.
     """
     rows = np.unique(np.concatenate([pairs.winner, pairs.loser]))
     mean = embeddings[rows].mean(axis=0)
@@ -67,9 +84,17 @@ def fit_head(embeddings: Floats, pairs: PairSet, l2: float) -> Head:
     z = (embeddings[rows] - mean) / deviation
     winner = np.searchsorted(rows, pairs.winner)
     loser = np.searchsorted(rows, pairs.loser)
+    if loss is not HARD or pairs.clock is not None:
+        fitted = fit_by_loss(z, winner, loser, pairs, l2, loss)
+        spread = None
+        if fitted.spread is not None:
+            raw = fitted.spread / deviation
+            spread = Head(raw, fitted.offset - float(mean @ raw))
+        weights = fitted.score / deviation
+        return Head(weights, -float(mean @ weights), spread)
     weight = pairs.weight / pairs.weight.sum()
 
-    def loss(w: Floats) -> tuple[float, Floats]:
+    def logistic(w: Floats) -> tuple[float, Floats]:
         scores = z @ w
         delta = scores[winner] - scores[loser]
         pull = -weight * np.exp(-np.logaddexp(0.0, delta))
@@ -78,7 +103,7 @@ def fit_head(embeddings: Floats, pairs: PairSet, l2: float) -> Head:
         return float(value), z.T @ by_row + l2 * w
 
     solution = minimize(
-        loss, np.zeros(z.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 1000}
+        logistic, np.zeros(z.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 1000}
     )
     weights = solution.x / deviation
     return Head(weights, -float(mean @ weights))
@@ -121,16 +146,26 @@ def folds_by_picture(pairs: PairSet, folds: int, seed: int) -> Iterator[Fold]:
             yield Fold(pairs.at(np.flatnonzero(train)), np.flatnonzero(held_out))
 
 
+def judged(delta: Floats, spreads: Floats | None, pairs: PairSet) -> Floats:
+    """Score differences [n] of pairs; with spreads [rows] of all pictures, standardised."""
+    if spreads is None:
+        return delta
+    return standardised(delta, spreads[pairs.winner], spreads[pairs.loser])
+
+
 def cross_validate(
-    embeddings: Floats, pairs: PairSet, folds: list[Fold], l2: float
+    embeddings: Floats, pairs: PairSet, folds: list[Fold], l2: float, loss: PairLoss = HARD
 ) -> CrossValidation:
     """Score every held-out pair by a head fitted without it; accuracy is the mean of users."""
     delta = np.full(len(pairs), np.nan)
     scores = np.full(len(embeddings), np.nan)
     for fold in folds:
-        fold_scores = fit_head(embeddings, fold.train.evenly(), l2).score(embeddings)
+        head = fit_head(embeddings, fold.train.evenly(), l2, loss)
+        fold_scores = head.score(embeddings)
         held_out = pairs.at(fold.held_out)
-        delta[fold.held_out] = held_out.delta(fold_scores)
+        delta[fold.held_out] = judged(
+            held_out.delta(fold_scores), head.spreads(embeddings), held_out
+        )
         rows = np.union1d(held_out.winner, held_out.loser)
         scores[rows] = fold_scores[rows]
     tested = np.flatnonzero(~np.isnan(delta))
@@ -138,5 +173,6 @@ def cross_validate(
         raise DataError("too few pictures to cross-validate on", remedy="give more pairs")
     held_out = pairs.at(tested).evenly()
     _, means, _ = accuracy_of_users(delta[tested], held_out.user)
-    loss = log_loss(delta[tested], np.ones(len(tested)), held_out.weight, 1.0)
-    return CrossValidation(l2, float(means.mean()), loss, tested, delta[tested], scores)
+    link_loss = normal_log_loss if loss.spread else log_loss
+    nats = link_loss(delta[tested], np.ones(len(tested)), held_out.weight, 1.0)
+    return CrossValidation(l2, float(means.mean()), nats, tested, delta[tested], scores)

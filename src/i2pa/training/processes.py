@@ -49,6 +49,11 @@ class Processes:
         return total
 
 
+def is_alone() -> bool:
+    """Whether torchrun started no other process beside this one."""
+    return os.environ.get("WORLD_SIZE", "1") == "1"
+
+
 def is_first_process() -> bool:
     """Whether this process is alone, or the one that writes and speaks."""
     return os.environ.get("RANK", "0") == "0"

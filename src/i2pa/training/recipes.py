@@ -21,7 +21,8 @@ class Recipe:
 
     Takes seconds once pictures are embedded, which is done once and cached. `l2` None chooses
     from `l2_grid` the value of least out-of-fold log loss; `folds` groups of users (of pictures,
-    for graded sets) are left out in turn. `pixel_scaling` None is the backbone's default.
+    for graded sets) are left out in turn. `pixel_scaling` None is the backbone's default. `loss`
+    and `nuisance` are as for whole networks.
     """
 
     name: str = "probe"
@@ -31,6 +32,8 @@ class Recipe:
     l2: float | None = None
     l2_grid: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
     folds: int = 10
+    loss: str = "hard"
+    nuisance: bool = False
     seed: int = 0
 
 
@@ -45,6 +48,9 @@ class NetworkRecipe:
     batch norm's statistics. `by_user` keeps a user's pairs in one batch, each picture forward
     once; `per_user` lets users count alike; `nuisance` trains the clock's share beside the
     pictures. `wise` mixes the weights at the start and the end (WiSE-FT), 1 being the end alone.
+    `all_pairs` makes batches of pictures, `batch` of them, a user's together, and every listed pair
+    of two pictures in a batch counts: each picture forward once an epoch. `frozen_blocks` of the
+    backbone, the first ones, keep their weights, and what they give is computed once a picture.
     `target` is what is learnt: which picture of a pair wins, or the log likes of each picture; for
     those `batch` counts pictures, and nothing that is about pairs (`PAIRS_ONLY`) has a meaning.
     """
@@ -65,7 +71,9 @@ class NetworkRecipe:
     l2: float = 1e-4
     start: str = "backbone"
     freeze_norm: bool = False
+    frozen_blocks: int = 0
     by_user: bool = False
+    all_pairs: bool = False
     per_user: bool = False
     nuisance: bool = False
     flip_labels: float = 0.0
@@ -107,12 +115,24 @@ ABSOLUTE = NetworkRecipe(
 """The baseline of the paper's ablation: log likes from the picture's score and six facts of its
 post. What the paper leaves open is as in `PAPER`; 64 pictures a batch are a reading."""
 
-PAIRS_ONLY = ("loss", "start", "by_user", "per_user", "nuisance", "flip_labels", "wise")
+PAIRS_ONLY = (
+    *("loss", "start", "by_user", "all_pairs", "per_user", "nuisance", "flip_labels", "wise"),
+)
 """Fields of a recipe that say nothing where likes are learnt."""
 
 RECIPES: dict[str, Recipe | NetworkRecipe] = {
     recipe.name: recipe for recipe in (PROBE, PAPER, FINETUNE, ABSOLUTE)
 }
+
+
+def head_before(recipe: NetworkRecipe) -> Recipe:
+    """The recipe of the head that a whole network starts from."""
+    return replace(PROBE, backbone=recipe.backbone, transform=recipe.transform, seed=recipe.seed)
+
+
+def trains_pairs(recipe: Recipe | NetworkRecipe) -> bool:
+    """Whether it learns which picture of a pair wins, rather than likes."""
+    return isinstance(recipe, Recipe) or recipe.target == "pairs"
 
 
 def changed(recipe: Recipe | NetworkRecipe, changes: Mapping[str, Any]) -> Recipe | NetworkRecipe:
@@ -136,7 +156,20 @@ def changed(recipe: Recipe | NetworkRecipe, changes: Mapping[str, Any]) -> Recip
         raise UserInputError(f"unknown precision {precision!r}", remedy=f"choose from {choices}")
     if "loss" in given:
         loss_named(given["loss"])
-    return replace(recipe, **given)
+    made = replace(recipe, **given)
+    if isinstance(made, NetworkRecipe) and made.frozen_blocks:
+        _check_frozen(made)
+    return made
+
+
+def _check_frozen(recipe: NetworkRecipe) -> None:
+    """What frozen layers give can be kept only where it is the same in every epoch."""
+    if recipe.random_crop or not recipe.freeze_norm:
+        raise UserInputError(
+            f"--frozen-blocks means nothing to the recipe {recipe.name}, which draws crops or "
+            "lets batch norm's statistics move",
+            remedy="leave it out, or choose --recipe finetune",
+        )
 
 
 def recipe_named(name: str) -> Recipe | NetworkRecipe:

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import platform
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version as installed
@@ -40,6 +41,8 @@ from i2pa.training.trained import TrainedModel
 WEIGHTS_FILE = "model.safetensors"
 RUN_FILE = "run.json"
 CARD_FILE = "card.md"
+FOLDS_FOLDER = "folds"
+"""What was learnt while users were left out in turn; it may be deleted."""
 
 
 def write_run(model: TrainedModel, folder: Path, inputs: Mapping[str, str]) -> ModelFile:
@@ -90,6 +93,7 @@ def remove_run(folder: Path) -> None:
     for name in (CHECKPOINT_FILE, METRICS_FILE):
         (folder / name).unlink(missing_ok=True)
     remove_events(folder)
+    shutil.rmtree(folder / FOLDS_FOLDER, ignore_errors=True)
 
 
 def remove_checkpoint(folder: Path) -> None:
@@ -159,7 +163,13 @@ def check_run_folder(folder: Path, *, overwrite: bool = False, resume: bool = Fa
             where=str(folder),
             remedy="add --resume or --overwrite, or name another",
         )
-    if present and not present & {RUN_FILE, MODEL_FILE, METRICS_FILE, CHECKPOINT_FILE}:
+    if present and not present & {
+        RUN_FILE,
+        MODEL_FILE,
+        METRICS_FILE,
+        CHECKPOINT_FILE,
+        FOLDS_FOLDER,
+    }:
         raise UserInputError(
             "holds other files than a run's", where=str(folder), remedy="name a new folder"
         )
@@ -184,7 +194,8 @@ def export_run(folder: Path, path: Path, name: str | None, version: int | None) 
         spec = backbone_spec(record["recipe"]["backbone"])
         # Runs written before there was a choice of scaling say nothing of it.
         scaling = record.get("backbone", {}).get("pixel_scaling")
-        ranker = Ranker(spec.build(spec.scaling(scaling)))
+        spread = metadata.link == "thurstone"
+        ranker = Ranker(spec.build(spec.scaling(scaling)), spread=spread)
         ranker.load_state_dict(load((folder / WEIGHTS_FILE).read_bytes()))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"damaged run ({error})", where=str(folder)) from error

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
-import torch
 
 from i2pa.errors import DataError, UserInputError
 from i2pa.models.backbones import BackboneWeights, WeightsSource, backbone_weights, load_weights
@@ -16,8 +15,10 @@ from i2pa.models.ranker import Ranker
 from i2pa.training.absolute import PostFacts, post_facts
 from i2pa.training.features import Progress
 from i2pa.training.gather import PLAIN_L2, Gathered, gather
+from i2pa.training.labelled import with_clock
+from i2pa.training.losses import loss_named
 from i2pa.training.measure import calibrate, evaluate, reference
-from i2pa.training.network import VALIDATION, train_network
+from i2pa.training.network import VALIDATION, put_head, train_network
 from i2pa.training.pairset import is_graded, pair_set
 from i2pa.training.probe import (
     CrossValidation,
@@ -26,8 +27,9 @@ from i2pa.training.probe import (
     fit_head,
     folds_by_picture,
     folds_by_user,
+    judged,
 )
-from i2pa.training.recipes import PROBE, NetworkRecipe, Recipe
+from i2pa.training.recipes import PROBE, NetworkRecipe, Recipe, head_before, trains_pairs
 from i2pa.training.trained import Naming, TrainedModel, named
 
 CROSS_VALIDATION = "cross-validation"
@@ -90,10 +92,7 @@ def train(
         return _train_probe(gathered, recipe, carried, naming)
     start = None
     if recipe.start == "probe":
-        probe = replace(
-            PROBE, backbone=recipe.backbone, transform=recipe.transform, seed=recipe.seed
-        )
-        start = _fit_probe(gathered, probe).head
+        start = _fit_probe(gathered, head_before(recipe)).head
     with TemporaryDirectory(prefix="i2pa-") as nowhere:
         return train_network(
             gathered,
@@ -114,7 +113,7 @@ def _facts(
     recipe: Recipe | NetworkRecipe, posts: pa.Table | None, pairs: Sequence[pa.Table]
 ) -> PostFacts | None:
     """What is known of the posts of all pairs, where the recipe learns likes."""
-    if isinstance(recipe, Recipe) or recipe.target == "pairs":
+    if trains_pairs(recipe):
         if posts is not None:
             raise UserInputError(
                 f"--posts means nothing to the recipe {recipe.name}",
@@ -141,14 +140,16 @@ class _Probe:
 
 def _fit_probe(gathered: Gathered, recipe: Recipe) -> _Probe:
     """The head on all pairs, at the ℓ2 of least out-of-fold log loss, and how it was chosen."""
-    features, used = gathered.features, gathered.used
+    features, used, loss = gathered.features, gathered.used, loss_named(recipe.loss)
+    if recipe.nuisance:
+        used = with_clock(used, gathered.used_table)
     split_into_folds = folds_by_picture if gathered.graded else folds_by_user
     folds = list(split_into_folds(used, recipe.folds, recipe.seed))
     l2_values = recipe.l2_grid if recipe.l2 is None else (recipe.l2,)
-    grid = tuple(cross_validate(features.embeddings, used, folds, l2) for l2 in l2_values)
+    grid = tuple(cross_validate(features.embeddings, used, folds, l2, loss) for l2 in l2_values)
     best = min(grid, key=lambda result: result.log_loss)
     return _Probe(
-        head=fit_head(features.embeddings, used.evenly(), best.l2),
+        head=fit_head(features.embeddings, used.evenly(), best.l2, loss),
         best=best,
         grid=grid,
         plain=cross_validate(features.properties, used, folds, PLAIN_L2),
@@ -159,29 +160,29 @@ def _train_probe(
     gathered: Gathered, recipe: Recipe, weights: BackboneWeights, naming: Naming
 ) -> TrainedModel:
     probe = _fit_probe(gathered, recipe)
-    best, scores = probe.best, probe.head.score(gathered.features.embeddings)
+    best, head, embeddings = probe.best, probe.head, gathered.features.embeddings
+    scores, link = head.score(embeddings), loss_named(recipe.loss).link
     tested = gathered.used.at(best.held_out)
     table = gathered.used_table.take(best.held_out)
     out_of_fold = evaluate(CROSS_VALIDATION, table, tested, best.delta, probe.plain.delta)
     measured, without = gathered.measured(scores)
     if gathered.ordinary is None:
-        calibration = calibrate(best.delta, tested)
+        calibration = calibrate(best.delta, tested, link)
         quantiles = reference(best.scores, tested, naming.users, "out-of-fold")
     else:
         ordinary, _ = pair_set(gathered.ordinary, gathered.features.row)
-        calibration = calibrate(ordinary.delta(scores), ordinary)
+        delta = judged(ordinary.delta(scores), head.spreads(embeddings), ordinary)
+        calibration = calibrate(delta, ordinary, link)
         quantiles = reference(scores, ordinary, naming.users, "never trained on")
-    ranker = Ranker(load_weights(weights))
-    with torch.no_grad():
-        ranker.head.weight.copy_(torch.from_numpy(probe.head.weights)[None])
-        ranker.head.bias.fill_(probe.head.bias)
+    # The paper's loss goes without saying, as in models made before there was a choice.
+    detail = f"l2 {best.l2:g}" + ("" if recipe.loss == "hard" else f", loss {recipe.loss}")
+    ranker = Ranker(load_weights(weights), spread=head.spread is not None)
+    put_head(ranker, head)
     return TrainedModel(
         ranker=ranker.eval(),
         recipe=recipe,
         weights=weights,
-        metadata=named(
-            naming, recipe, weights, gathered, quantiles, calibration, f"l2 {best.l2:g}"
-        ),
+        metadata=named(naming, recipe, weights, gathered, quantiles, calibration, detail),
         chosen=f"ℓ2 {best.l2:g} (least out-of-fold log loss)",
         evaluations=(out_of_fold, *measured),
         calibration=calibration,
@@ -190,7 +191,7 @@ def _train_probe(
         pairs_without_picture=gathered.learn.num_rows - len(gathered.used),
         measured_without_picture=without,
         unreadable=gathered.features.unreadable,
-        head=probe.head,
+        head=head,
         l2=best.l2,
         grid=probe.grid,
     )

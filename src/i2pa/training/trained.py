@@ -12,9 +12,10 @@ from i2pa.training.absolute import LikesFit
 from i2pa.training.features import Unreadable
 from i2pa.training.gather import DataFacts, Gathered
 from i2pa.training.loop import Epoch
+from i2pa.training.losses import loss_named
 from i2pa.training.measure import Calibration, Evaluation
 from i2pa.training.probe import CrossValidation, Head
-from i2pa.training.recipes import NetworkRecipe, Recipe
+from i2pa.training.recipes import NetworkRecipe, Recipe, trains_pairs
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def named(
         version=naming.version,
         transform=recipe.transform,
         reference=quantiles,
-        link="logistic",
+        link=loss_named(recipe.loss).link if trains_pairs(recipe) else "logistic",
         temperature=calibration.temperature,
         training=f"recipe {recipe.name}, {weights.label}, {detail}, {gathered.learnt_from}",
         licenses=weights.license,

@@ -7,8 +7,11 @@ column order can help it.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from i2pa.audit.pairlist import Bools, Floats, Ints
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 FOLDS = 10
 _BLOCK = 128

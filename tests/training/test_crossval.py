@@ -1,0 +1,148 @@
+"""Users left out in turn: folds, what is compared, and a choice that is made without looking."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from i2pa.errors import DataError
+from i2pa.pairs import pairs_from_levels
+from i2pa.training import FINETUNE, PROBE, cross_validate
+from i2pa.training.compare import OutOfFold, chance_of_best, chosen_within, gain
+from i2pa.training.crossval import user_folds
+from i2pa.training.pairset import PairSet
+from made_up import album
+
+
+def of_users(counts: list[int]) -> PairSet:
+    user = np.repeat([f"u{i}" for i in range(len(counts))], counts)
+    at, ones = np.arange(len(user)), np.ones(len(user))
+    return PairSet(at, at, user, ones, ones)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 50), min_size=2, max_size=20), st.integers(2, 6))
+def test_users_stay_whole_and_folds_are_balanced(counts, folds):
+    pairs = of_users(counts)
+    if len(counts) < folds:
+        with pytest.raises(DataError, match="fewer folds"):
+            user_folds(pairs, folds)
+        return
+    fold = user_folds(pairs, folds)
+    for user in np.unique(pairs.user):
+        assert len(np.unique(fold[pairs.user == user])) == 1
+    sizes = np.bincount(fold, minlength=folds)
+    assert sizes.min() > 0
+    # The heaviest first, each to the lightest fold: no fold is heavier by more than one user.
+    assert sizes.max() - sizes.min() <= max(counts)
+
+
+def row(right: list[list[float]], inner: list[float]) -> OutOfFold:
+    """Users u0, u1 … of a fold each, with the given differences of scores."""
+    user = [f"u{i}" for i, own in enumerate(right) for _ in own]
+    fold = [i for i, own in enumerate(right) for _ in own]
+    delta = [one for own in right for one in own]
+    nats = [float(np.logaddexp(0, -one)) for one in delta]
+    return OutOfFold(tuple(user), tuple(fold), tuple(delta), tuple(nats), tuple(inner))
+
+
+def test_gains_are_paired_by_user():
+    base = row([[1, 1], [1, -1], [-1, -1]], [0.5, 0.5, 0.5])
+    better = row([[1, 1], [1, 1], [1, -1]], [0.5, 0.5, 0.5])
+    found = gain(better, base)
+    moved = np.array([0, 0.5, 0.5])
+    assert found.value == pytest.approx(moved.mean())
+    assert found.error == pytest.approx(moved.std(ddof=1) / np.sqrt(3))
+    assert found.is_clear
+    assert not gain(base, base).is_clear
+    assert base.accuracy.mean_of_users.value == pytest.approx(0.5)
+    assert base.log_loss == pytest.approx(
+        np.mean([np.log1p(np.e**-1), np.log1p([np.e**-1, np.e]).mean(), np.log1p(np.e)])
+    )
+    with pytest.raises(ValueError, match="same pairs"):
+        gain(better, row([[1, 1], [1, 1]], [0.5, 0.5]))
+
+
+def test_folds_choose_by_what_they_saw_within():
+    one = row([[1], [-1], [1]], [0.9, 0.5, 0.6])
+    other = row([[-1], [1], [-1]], [0.8, 0.7, 0.6])
+    picked, choice = chosen_within([one, other])
+    assert choice == (0, 1, 0)
+    assert picked.delta == (1, 1, 1)
+    assert picked.inner == (0.9, 0.7, 0.6)
+
+
+def test_the_best_of_many_by_chance():
+    rng = np.random.default_rng(0)
+    base = row([[0.0]] * 8, [0.5] * 8)
+    coins = [row([[float(x)] for x in rng.choice([-1, 1], 8)], [0.5] * 8) for _ in range(30)]
+    sure = row([[1.0]] * 7 + [[-1.0]], [0.5] * 8)
+    assert chance_of_best(coins, base) > 0.05
+    # Alone: of 256 ways to sign eight equal steps, nine have seven or more upward.
+    assert chance_of_best([sure], base) == pytest.approx(9 / 256)
+    assert chance_of_best([*coins, sure], base) > chance_of_best([sure], base)
+    assert chance_of_best([base], base) == 1
+
+
+def shuffled(pairs: pa.Table) -> pa.Table:
+    return pairs.take(pa.array(np.random.default_rng(0).permutation(pairs.num_rows)))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[pa.Table, Path]:
+    folder = tmp_path_factory.mktemp("crossval") / "album"
+    return album(folder, users=5, pairs_each=2), folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        PROBE,
+        replace(PROBE, loss="thurstone", l2=0.1, nuisance=True),
+        replace(FINETUNE, epochs=1, batch=8, all_pairs=True, frozen_blocks=18, loss="thurstone"),
+    ],
+    ids=["probe", "thurstone", "finetune"],
+)
+def test_what_can_be_seen_is_found_in_users_never_seen(recipe, pictures, tmp_path):
+    pairs, folder = pictures
+    found = cross_validate(pairs, folder, recipe, folds=2, kept=tmp_path)
+    assert found.accuracy.pairs == pairs.num_rows
+    assert found.accuracy.users == 5
+    assert found.accuracy.pooled.value > 0.9
+    assert found.log_loss < np.log(2)
+    files = sorted(tmp_path.rglob("fold-*.json"))
+    assert len(files) == 2
+    before = [file.read_bytes() for file in files]
+    marked = json.loads(before[0]) | {"inner": 0.125}
+    files[0].write_text(json.dumps(marked))
+    again = cross_validate(pairs, folder, recipe, folds=2, kept=tmp_path)
+    # What was kept is not computed again.
+    assert again.inner[0] == 0.125
+    assert again.delta == found.delta
+    files[1].write_text("{")
+    with pytest.raises(DataError, match="damaged"):
+        cross_validate(pairs, folder, recipe, folds=2, kept=tmp_path)
+
+
+@pytest.mark.slow
+def test_graded_pictures_teach_alone_or_besides_and_own_users_never(pictures, tmp_path):
+    pairs, folder = pictures
+    names = sorted(path.name for path in folder.glob("[01]-*.png"))
+    graded = pairs_from_levels(
+        pa.table({"image": names, "level": [2 if "winner" in name else 1 for name in names]})
+    )
+    alone = cross_validate(pairs, folder, replace(PROBE, l2=0.3), folds=2, also=graded, own=False)
+    assert alone.accuracy.pooled.value > 0.9
+    both = cross_validate(pairs, folder, replace(PROBE, l2=0.3), folds=2, also=graded)
+    assert both.delta != alone.delta
+    # Further pairs of the users that are judged would teach what is asked: they are left out.
+    with pytest.raises(DataError, match="nothing to learn from"):
+        cross_validate(pairs, folder, PROBE, folds=2, also=pairs, own=False)
