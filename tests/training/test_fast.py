@@ -42,7 +42,8 @@ def step(made: Ranker, recipe: object) -> tuple[Tensor, dict[str, Tensor]]:
     torch.manual_seed(1)
     pixels = torch.randint(0, 256, (4, 65, 65, 3), dtype=torch.uint8)
     with autocast(CPU, recipe):
-        score = made(pixels)[0].float()
+        score = made(pixels)[0]
+    score = score if score.dtype == torch.float64 else score.float()
     loss = functional.softplus(score[::2] - score[1::2]).mean()
     loss.backward()
     gradients = {name: p.grad.clone() for name, p in made.named_parameters() if p.grad is not None}
@@ -51,17 +52,18 @@ def step(made: Ranker, recipe: object) -> tuple[Tensor, dict[str, Tensor]]:
 
 
 @pytest.mark.parametrize("build", BUILDS)
-def test_scores_and_gradients_are_the_same(build: str) -> None:
-    made = ranker(build)
+def test_scores_and_gradients_are_the_same(build: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # In float32 a unit on the edge of a ReLU may fall on either side, by rounding alone.
+    monkeypatch.setattr("i2pa.models.ranker._planes", lambda p: p.permute(0, 3, 1, 2).double())
+    made = ranker(build).double()
     expected, slopes = step(made, FINETUNE)
     with fast_steps(made, FINETUNE, CPU):
         found, fast_slopes = step(made, FINETUNE)
-    assert torch.allclose(found, expected, atol=1e-5 * expected.abs().max().item())
+    assert torch.allclose(found, expected, rtol=1e-10)
     assert slopes.keys() == fast_slopes.keys()
     largest = max(slope.abs().max().item() for slope in slopes.values())
     for name, slope in slopes.items():
-        size = slope.abs().max().item()
-        assert torch.allclose(fast_slopes[name], slope, atol=1e-3 * size + 1e-6 * largest), name
+        assert torch.allclose(fast_slopes[name], slope, rtol=1e-8, atol=1e-12 * largest), name
     again, _ = step(made, FINETUNE)
     assert torch.equal(again, expected)
     assert all("forward" not in vars(module) for module in made.modules())

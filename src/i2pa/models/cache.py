@@ -13,6 +13,7 @@ import errno
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -24,6 +25,9 @@ import platformdirs
 from i2pa.errors import UserInputError
 
 _CHUNK = 500
+_WAIT_SECONDS = 60.0
+_RETRY_SECONDS = 0.02
+_TABLE = "CREATE TABLE IF NOT EXISTS vectors (sha256 TEXT PRIMARY KEY, row INTEGER)"
 
 
 def cache_folder() -> Path:
@@ -80,6 +84,23 @@ def make_private_file(path: Path) -> None:
         path.chmod(0o600)
 
 
+def make_tables(connection: sqlite3.Connection, script: str, seconds: float) -> None:
+    """Run a script that makes tables (if there are none) in a database with a write-ahead log.
+
+    Waits up to `seconds` for another process that is doing the same, as SQLite itself does not.
+    """
+    give_up = time.monotonic() + seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(script)
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > give_up:
+                raise
+            time.sleep(_RETRY_SECONDS)
+
+
 class VectorStore:
     """Float vectors of one width, by content digest."""
 
@@ -94,10 +115,7 @@ class VectorStore:
             # SQLite gives the files it makes beside this one the same mode.
             make_private_file(self._index)
             with self._connect() as connection:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute(
-                    "CREATE TABLE IF NOT EXISTS vectors (sha256 TEXT PRIMARY KEY, row INTEGER)"
-                )
+                make_tables(connection, _TABLE, _WAIT_SECONDS)
         except OSError as error:
             raise self._unusable(error) from error
 
@@ -149,7 +167,10 @@ class VectorStore:
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
         try:
-            with closing(sqlite3.connect(self._index, timeout=60)) as connection, connection:
+            with (
+                closing(sqlite3.connect(self._index, timeout=_WAIT_SECONDS)) as connection,
+                connection,
+            ):
                 yield connection
         except sqlite3.Error as error:
             raise self._unusable(error) from error

@@ -25,7 +25,12 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from i2pa.models.cache import cache_folder, make_private_file, make_private_folder
+from i2pa.models.cache import (
+    cache_folder,
+    make_private_file,
+    make_private_folder,
+    make_tables,
+)
 
 # A file changed after this long before it was read may change again within one tick of its clock.
 SETTLED_AFTER_NS = 2_000_000_000
@@ -261,10 +266,9 @@ class ScoreCache:
         try:
             # Pages that hold several embeddings; it counts only where the file is new.
             connection.execute("PRAGMA page_size = 16384")
-            connection.execute("PRAGMA journal_mode = WAL")
+            make_tables(connection, _TABLES, _WAIT_SECONDS)
             # A killed process loses nothing; a power cut may cost the last few scores.
             connection.execute("PRAGMA synchronous = NORMAL")
-            connection.executescript(_TABLES)
         except sqlite3.Error:
             connection.close()
             raise
