@@ -35,6 +35,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from generated_pictures import social_pictures
 from i2pa.images.transforms import RESIZE_FILTER, transform_named
 from i2pa.models.backbones import load_backbone
 from i2pa.models.ranker import Ranker, freeze_blocks
@@ -49,7 +50,6 @@ from i2pa.training.pairwise import PairNetwork
 from i2pa.training.probe import fit_head
 from i2pa.training.processes import Processes
 from i2pa.training.recipes import NetworkRecipe
-from scoring import make_pictures
 
 BATCH = 16
 SIZE = 260
@@ -68,7 +68,7 @@ def main() -> None:
     print(f"{date.today()}, {platform.machine()}, {threads} threads, torch {torch.__version__}")
     with tempfile.TemporaryDirectory() as place:
         os.environ["I2PA_CACHE"] = f"{place}/cache"
-        paths = make_pictures(Path(place), options.pictures)
+        paths = social_pictures(Path(place), options.pictures)
         n = len(paths) // OF_A_USER * OF_A_USER
         lists = {
             "each picture in one pair": np.arange(n).reshape(-1, 2),
