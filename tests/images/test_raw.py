@@ -3,11 +3,11 @@
 from datetime import datetime
 
 import pytest
-from odd_pictures import corner_colours, dng, encoded, quarters, shows_quarters, turned
 from PIL import Image
 
 from i2pa.errors import ImageError
 from i2pa.images.open import Limits, decode, opened, read_header
+from odd_pictures import corner_colours, dng, encoded, quarters, shows_quarters, turned
 
 # Cameras store the turn, not turned pixels; these are the four that they write.
 ORIENTATIONS = [1, 3, 6, 8]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, cast
 
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from i2pa.images.meter import Metered
 
 Kind = Literal["JPEG", "HEIC", "AVIF", "RAW", "other"]
 
@@ -84,6 +86,7 @@ def _kind_of_iso_file(head: bytes) -> Kind:
 
 def _is_raw_tiff(head: bytes, file: BinaryIO) -> bool:
     try:
+        file = cast(BinaryIO, Metered(file))
         first = ImageFileDirectory_v2(head[:8])
         file.seek(first.next)
         first.load(file)

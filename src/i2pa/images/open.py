@@ -19,15 +19,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from PIL import Image, UnidentifiedImageError, features
 from PIL.JpegImagePlugin import JpegImageFile
 
-from i2pa.errors import ImageError, MissingExtraError
+from i2pa.errors import ImageError, MissingExtraError, UserInputError
 from i2pa.images.cost import bytes_to_decode, is_slow_to_decode, needs_whole_picture
 from i2pa.images.exif import FIRST_QUARTER_TURN, TURNS, orientation, taken
 from i2pa.images.formats import Kind, kind_of
+from i2pa.images.meter import Metered, TooMuchWorkError
 from i2pa.images.upright import Turn, upright_rgb
 
 # Formats beside JPEG, AVIF, HEIC and RAW. Pillow knows many more; each is one more parser for
@@ -146,13 +147,15 @@ def opened(
     at_least: int | None = None,
     where: str = "",
     limits: Limits = LIMITS,
+    light: bool = False,
 ) -> Iterator[Opened]:
     """The picture in `source`, to be looked at and decoded while the context lasts.
 
     `at_least` permits a JPEG to be decoded at 1/2, 1/4 or 1/8 scale as long as both sides keep at
     least that many pixels, and a RAW file's preview of at least that size to stand for it; None
     decodes in full. `where` names the picture in errors. Raises ImageError for anything that is
-    not a complete picture within `limits`, and for whatever a decoder raises inside the context.
+    not a complete picture within `limits`, and for whatever a decoder raises inside the context;
+    with `light`, TooMuchWorkError where reading it would take longer than it may in this process.
     """
     with as_image_error(where, limits):
         file = io.BytesIO(source) if isinstance(source, bytes) else source
@@ -163,7 +166,9 @@ def opened(
                     yield raw
                     return
             file.seek(0)
-        with _parse_header(file, kind) as image:
+        meter = Metered(file)
+        with _parse_header(cast(BinaryIO, meter) if light else file, kind) as image:
+            meter.header_is_read()
             yield _opened_image(image, file, at_least, limits)
 
 
@@ -209,7 +214,7 @@ def time_taken(data: bytes) -> datetime | None:
         return None
 
 
-def loaded_of(image: Image.Image) -> Loaded:
+def loaded_image(image: Image.Image) -> Loaded:
     """What `opened` gives for a picture that a caller opened with PIL, in full.
 
     The caller's image is loaded, nothing more; threads may share it. Raises ImageError where it
@@ -222,7 +227,7 @@ def loaded_of(image: Image.Image) -> Loaded:
     return Loaded(loaded, TURNS.get(orientation(loaded)), taken(loaded))
 
 
-def name_of(image: Image.Image) -> str:
+def name_of(image: object) -> str:
     """What errors call a picture that a caller opened with PIL."""
     return str(getattr(image, "filename", "") or "<PIL image>")
 
@@ -238,6 +243,8 @@ def as_image_error(where: str, limits: Limits = LIMITS) -> Iterator[None]:
         raise ImageError(error.what, where=where, remedy=error.remedy) from error
     except MissingExtraError as error:
         raise ImageError(error.what, where=where, remedy=error.remedy) from error
+    except (TooMuchWorkError, UserInputError):
+        raise
     except UnidentifiedImageError as error:
         raise ImageError(
             "not a picture that can be read", where=where, remedy=f"give {READABLE}"

@@ -18,9 +18,13 @@ from typing import IO, Any, BinaryIO
 
 from i2pa.errors import ImageError
 from i2pa.images.open import Limits, open_file, opened
+from i2pa.images.thumbnail import Thumbnail
 from i2pa.images.transforms import Transform
 
 GO = b"!"
+SHAPES: dict[str, type[Transform] | type[Thumbnail]] = {
+    kind.__name__: kind for kind in (Transform, Thumbnail)
+}
 
 # Bytes of a picture beyond this wait on disk, not in memory.
 _IN_MEMORY = 32_000_000
@@ -42,14 +46,14 @@ def main() -> None:
     start = receive(requests)
     limits = Limits(**start["limits"])
     _limit_memory(limits.decode_bytes + _RESERVED)
-    transform = Transform(**start["transform"])
+    shape = SHAPES[start["shape"]](**start["fields"])
     send(replies, {"ready": True})
     while True:
         try:
             request = receive(requests)
         except EOFError:
             return
-        _answer(request, requests, replies, transform, limits, start["seconds"])
+        _answer(request, requests, replies, shape, limits, start["seconds"])
 
 
 def send(stream: IO[bytes], message: dict[str, Any], data: bytes = b"") -> None:
@@ -80,7 +84,7 @@ def _answer(
     request: dict[str, Any],
     requests: IO[bytes],
     replies: IO[bytes],
-    transform: Transform,
+    shape: Transform | Thumbnail,
     limits: Limits,
     seconds: float,
 ) -> None:
@@ -88,16 +92,16 @@ def _answer(
         with _source(request, requests, limits) as source:
             _alarm(seconds)
             with opened(
-                source, at_least=transform.decode_side, where=request["where"], limits=limits
+                source, at_least=shape.decode_side, where=request["where"], limits=limits
             ) as picture:
                 send(replies, {"memory": picture.bytes})
                 _alarm(0)
                 take(requests, len(GO))
                 _alarm(seconds)
                 loaded = picture.load()
-                pixels = transform.crop(transform.fit(loaded))
+                pixels = shape.of(loaded)
         taken = loaded.taken.isoformat() if loaded.taken else None
-        send(replies, {"taken": taken}, pixels.tobytes())
+        send(replies, {"taken": taken, "size": pixels.shape[:2]}, pixels.tobytes())
     except ImageError as error:
         send(replies, {"error": {"what": error.what, "remedy": error.remedy}})
     finally:

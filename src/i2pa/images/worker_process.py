@@ -23,6 +23,7 @@ import numpy as np
 
 from i2pa.errors import ImageError
 from i2pa.images.open import Limits
+from i2pa.images.thumbnail import Thumbnail
 from i2pa.images.transforms import Pixels, Transform
 from i2pa.images.worker import GO, receive, send, take
 
@@ -47,10 +48,15 @@ class WorkerProcess:
     """One process that decodes one picture at a time; threads wait for one another."""
 
     def __init__(
-        self, transform: Transform, limits: Limits, seconds: float, *, code: str = SERVE
+        self,
+        shape: Transform | Thumbnail,
+        limits: Limits,
+        seconds: float,
+        *,
+        code: str = SERVE,
     ) -> None:
         """`seconds` is what one picture may take, `code` what the process runs."""
-        self._transform = transform
+        self._shape = shape
         self._limits = limits
         self._seconds = seconds
         self._code = code
@@ -95,10 +101,12 @@ class WorkerProcess:
             requests.write(GO)
             requests.flush()
             reply = _checked(receive(replies), where)
-            side = self._transform.size
-            pixels = np.frombuffer(take(replies, 3 * side * side), np.uint8)
+            height, width = map(int, reply["size"])
+            if not self._shape.may_be(height, width):
+                raise ValueError(f"no pixels of {height} x {width} were asked for")
+            pixels = np.frombuffer(take(replies, 3 * height * width), np.uint8)
         taken = datetime.fromisoformat(reply["taken"]) if reply["taken"] else None
-        return pixels.reshape(side, side, 3).copy(), taken
+        return pixels.reshape(height, width, 3).copy(), taken
 
     def _running(self, where: str) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is None:
@@ -126,7 +134,8 @@ class WorkerProcess:
             self._end()
         requests, replies = _pipes(process)
         start = {
-            "transform": dataclasses.asdict(self._transform),
+            "shape": type(self._shape).__name__,
+            "fields": dataclasses.asdict(self._shape),
             "limits": dataclasses.asdict(self._limits),
             "seconds": self._seconds,
         }
