@@ -6,14 +6,25 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal, cast, get_args
 
 from i2pa.errors import ModelError
+from i2pa.metrics.calibration import TIE_BAND
 
 FORMAT = "i2pa.model/1"
 QUANTILES = 1001
 
 Link = Literal["logistic", "thurstone"]
+
+TIE_LIMIT: dict[Link, float] = {
+    "logistic": math.log(TIE_BAND[1] / (1 - TIE_BAND[1])),
+    "thurstone": NormalDist().inv_cdf(TIE_BAND[1]),
+}
+"""The scaled score difference up to which a pair is too close to call: where P leaves TIE_BAND.
+
+Scaled by tau for the logistic link, by tau √(s_A² + s_B²) for Thurstone's.
+"""
 
 
 @dataclass(frozen=True)
