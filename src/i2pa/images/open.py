@@ -373,10 +373,12 @@ def _check_size(width: int, height: int, pixels: int, limits: Limits) -> None:
 
 def _check_memory(kind: str, width: int, height: int, memory: int, limits: Limits) -> None:
     if memory > limits.decode_bytes:
+        enough = -(-memory // (100 * _MEGA)) * 100
         raise ImageError(
             f"{width:,} × {height:,} pixels of {kind} as it is saved take {memory / _MEGA:,.0f} MB "
             f"to decode, over the limit of {limits.decode_bytes / _MEGA:,.0f} MB",
-            remedy="save it smaller, or as baseline JPEG",
+            remedy="save it smaller, or as baseline JPEG; rank, score and compare take more with "
+            f"--decode-memory {enough}",
         )
 
 

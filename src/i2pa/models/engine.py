@@ -59,7 +59,7 @@ class Engine(Protocol):
 
     @property
     def callers(self) -> int:
-        """From how many threads at once `run` should be called to use all it has."""
+        """From how many threads at once `run` is called at best; more only get in its way."""
         ...
 
     @property

@@ -18,6 +18,7 @@ from i2pa.images.failure import Failure
 from i2pa.images.transforms import transform_named
 from i2pa.metrics.calibration import fit_temperature, log_loss
 from i2pa.metrics.reference import weighted_quantiles
+from i2pa.models.catalogue import known_likeness
 from i2pa.models.head import LinearHead, with_head
 from i2pa.models.metadata import QUANTILES, ModelMetadata, Reference
 from i2pa.models.onnx_engine import OnnxEngine
@@ -212,6 +213,8 @@ def _learn(
         temperature=temperature,
         training=f"personal head on {loaded.base.tag} ({loaded.base.sha256}), "
         f"{learning.learnt_from}, prior spread {spread:g}",
+        # The embeddings stay the base model's.
+        likeness=known_likeness(loaded.metadata),
     )
     return PersonalTaste(
         verdict=verdict,
