@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -87,6 +88,36 @@ class Decoder:
     def decode_bytes(self, data: bytes, where: str) -> Decoded:
         """`decode` of the bytes of a picture file; `where` names it in errors."""
         return self._decode_light(data, where) or self._decode_heavy(data, where)
+
+    def time_taken(self, path: Path) -> datetime | None:
+        """When the picture at `path` was taken (see `Decoded`), undecoded; None where nothing says.
+
+        What cannot be read says nothing either.
+        """
+        try:
+            with open_file(path, self._limits) as file:
+                if kind_of(file) not in _HEAVY_KINDS:
+                    side = self._shape.decode_side
+                    with opened(file, at_least=side, limits=self._limits, light=True) as picture:
+                        return picture.taken()
+            return self._worker.time_taken(os.path.abspath(path), str(path))  # noqa: PTH100
+        except (ImageError, TooMuchWorkError):
+            return None
+
+    @contextmanager
+    def threads(self, number: int) -> Iterator[ThreadPoolExecutor]:
+        """Threads that decode; any exception, Ctrl-C too, closes the decoder and so ends them soon.
+
+        Otherwise a picture in the process would hold up the end.
+        """
+        pool = ThreadPoolExecutor(number, thread_name_prefix="decode")
+        try:
+            yield pool
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def close(self) -> None:
         """End the process and turn away who waits. Safe from any thread, any number of times."""

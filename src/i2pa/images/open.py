@@ -75,7 +75,7 @@ class Opened:
     """A picture whose header has been read and is within limits, not yet decoded.
 
     `width` and `height` are as shown. `bytes` is the memory that decoding is expected to take;
-    `heavy` says that it is better done where it can be stopped.
+    `heavy` says that it is better done where it can be stopped. `taken` tells the time, undecoded.
     """
 
     format: str
@@ -83,6 +83,7 @@ class Opened:
     height: int
     bytes: int
     heavy: bool
+    taken: Callable[[], datetime | None]
     load: Callable[[], Loaded]
 
 
@@ -203,17 +204,6 @@ def read_header(data: bytes, *, where: str = "", limits: Limits = LIMITS) -> Hea
         return Header(picture.format, picture.width, picture.height)
 
 
-def time_taken(data: bytes) -> datetime | None:
-    """When one picture was taken (see `taken`), undecoded; None where that cannot be told."""
-    file = io.BytesIO(data)
-    try:
-        with _parse_header(file, kind_of(file)) as image:
-            return taken(image)
-    except Exception:
-        # Decoders fed hostile bytes raise nearly any type; a time is never worth a picture.
-        return None
-
-
 def loaded_image(image: Image.Image) -> Loaded:
     """What `opened` gives for a picture that a caller opened with PIL, in full.
 
@@ -319,6 +309,7 @@ def _opened_raw(file: BinaryIO, at_least: int | None, limits: Limits) -> Iterato
                 raw.height,
                 raw.bytes,
                 heavy=True,
+                taken=lambda: raw.taken,
                 load=lambda: Loaded(raw.develop(), None, raw.taken),
             )
         else:
@@ -352,14 +343,17 @@ def _opened_image(
     if known and orientation(image, default_orientation) >= FIRST_QUARTER_TURN:
         width, height = height, width
 
+    def when() -> datetime | None:
+        return taken(image) or default_taken
+
     def load() -> Loaded:
         # Once loaded, a TIFF has lost its EXIF; before, a PNG may not have found it.
-        when = taken(image) if kind == "TIFF" else None
+        before = when() if kind == "TIFF" else None
         image.load()
         turn = TURNS.get(orientation(image, default_orientation))
-        return Loaded(image, turn, when or taken(image) or default_taken)
+        return Loaded(image, turn, before or when())
 
-    return Opened(kind, width, height, memory, heavy, load)
+    return Opened(kind, width, height, memory, heavy, when, load)
 
 
 def _check_size(width: int, height: int, pixels: int, limits: Limits) -> None:

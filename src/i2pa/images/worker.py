@@ -13,6 +13,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -94,18 +95,25 @@ def _answer(
             with opened(
                 source, at_least=shape.decode_side, where=request["where"], limits=limits
             ) as picture:
+                if request["only_time"]:
+                    send(replies, {"taken": _as_text(picture.taken())})
+                    return
                 send(replies, {"memory": picture.bytes})
                 _alarm(0)
                 take(requests, len(GO))
                 _alarm(seconds)
                 loaded = picture.load()
                 pixels = shape.of(loaded)
-        taken = loaded.taken.isoformat() if loaded.taken else None
-        send(replies, {"taken": taken, "size": pixels.shape[:2]}, pixels.tobytes())
+        answer = {"taken": _as_text(loaded.taken), "size": pixels.shape[:2]}
+        send(replies, answer, pixels.tobytes())
     except ImageError as error:
         send(replies, {"error": {"what": error.what, "remedy": error.remedy}})
     finally:
         _alarm(0)
+
+
+def _as_text(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None
 
 
 @contextlib.contextmanager

@@ -71,11 +71,26 @@ class WorkerProcess:
         `admit` is entered with the memory that decoding will take. Raises ImageError, also where
         the process has to be ended or ends by itself.
         """
+        with self._talk(where):
+            return self._exchange(source, where, admit)
+
+    def time_taken(self, path: str, where: str) -> datetime | None:
+        """When a picture was taken, undecoded. Raises ImageError as `decode` does."""
+        with self._talk(where):
+            process = self._running(where)
+            requests, replies = _pipes(process)
+            with self._watched(process, where, self._seconds):
+                send(requests, {"path": path, "where": where, "only_time": True})
+                return _time(_checked(receive(replies), where))
+
+    @contextlib.contextmanager
+    def _talk(self, where: str) -> Iterator[None]:
+        """One thread's turn to talk with the process."""
         with self._turn:
             if self._closed:
                 raise _stopped(where)
             try:
-                return self._exchange(source, where, admit)
+                yield
             except ImageError:
                 raise
             except BaseException:
@@ -94,7 +109,7 @@ class WorkerProcess:
         path, data = (source, b"") if isinstance(source, str) else (None, source)
         begun = time.monotonic()
         with self._watched(process, where, self._seconds):
-            send(requests, {"path": path, "where": where}, data)
+            send(requests, {"path": path, "where": where, "only_time": False}, data)
             reply = _checked(receive(replies), where)
         left = max(1.0, self._seconds - (time.monotonic() - begun))
         with admit(int(reply["memory"])), self._watched(process, where, left):
@@ -105,7 +120,7 @@ class WorkerProcess:
             if not self._shape.may_be(height, width):
                 raise ValueError(f"no pixels of {height} x {width} were asked for")
             pixels = np.frombuffer(take(replies, 3 * height * width), np.uint8)
-        taken = datetime.fromisoformat(reply["taken"]) if reply["taken"] else None
+            taken = _time(reply)
         return pixels.reshape(height, width, 3).copy(), taken
 
     def _running(self, where: str) -> subprocess.Popen[bytes]:
@@ -185,6 +200,10 @@ def _checked(reply: dict[str, Any], where: str) -> dict[str, Any]:
         error = reply["error"]
         raise ImageError(str(error["what"]), where=where, remedy=str(error["remedy"]))
     return reply
+
+
+def _time(reply: dict[str, Any]) -> datetime | None:
+    return datetime.fromisoformat(reply["taken"]) if reply["taken"] else None
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:

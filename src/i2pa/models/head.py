@@ -10,11 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnxruntime
 from google.protobuf.message import DecodeError
 
 from i2pa.errors import ModelError
+from i2pa.models.engine import SPREAD
 from i2pa.models.metadata import ModelMetadata
 
+EMBEDDING = "embedding"
 _WEIGHT, _BIAS = "head.weight", "head.bias"
 _GEMM = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 1}
 
@@ -43,6 +46,7 @@ def read_head(model: bytes, where: str) -> LinearHead:
 def with_head(model: bytes, head: LinearHead, metadata: ModelMetadata, where: str) -> bytes:
     """The same model with another head, in float32, and what it says of itself.
 
+    With a logistic link it gives no spread, whatever the model did.
     Raises ModelError as `read_head` does, and where the number of weights is another.
     """
     proto = _parse(model, where)
@@ -56,10 +60,35 @@ def with_head(model: bytes, head: LinearHead, metadata: ModelMetadata, where: st
         if tensor.name in values:
             new = onnx.numpy_helper.from_array(values[tensor.name].astype(np.float32), tensor.name)
             tensor.CopyFrom(new)
+    if metadata.link == "logistic":
+        outputs = [value for value in proto.graph.output if value.name != SPREAD]
+        del proto.graph.output[:]
+        proto.graph.output.extend(outputs)
     del proto.metadata_props[:]
     onnx.helper.set_model_props(proto, metadata.to_strings())
     data: bytes = proto.SerializeToString()
     return data
+
+
+def spreads_of(model: bytes, embeddings: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The output `spread` [n] of a Thurstone model, from embeddings [n, d]."""
+    proto = onnx.load_model_from_string(model)
+    nodes: list[onnx.NodeProto] = []
+    wanted = {SPREAD}
+    for node in reversed(proto.graph.node):
+        if wanted & set(node.output):
+            nodes.insert(0, node)
+            wanted |= set(node.input) - {EMBEDDING}
+    kept = {EMBEDDING, SPREAD}
+    ends = {value.name: value for value in proto.graph.output if value.name in kept}
+    tensors = [tensor for tensor in proto.graph.initializer if tensor.name in wanted]
+    graph = onnx.helper.make_graph(nodes, SPREAD, [ends[EMBEDDING]], [ends[SPREAD]], tensors)
+    part = onnx.helper.make_model(
+        graph, opset_imports=proto.opset_import, ir_version=proto.ir_version
+    )
+    session = onnxruntime.InferenceSession(part.SerializeToString())
+    (spreads,) = session.run([SPREAD], {EMBEDDING: embeddings.astype(np.float32)})
+    return np.asarray(spreads, np.float64)
 
 
 def _parse(model: bytes, where: str) -> onnx.ModelProto:

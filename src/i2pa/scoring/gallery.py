@@ -14,7 +14,7 @@ import json
 import os
 from collections import Counter, deque
 from collections.abc import Generator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from html import escape
@@ -139,7 +139,6 @@ def _small_pictures(
 ) -> Generator[Shot | Failure, None, None]:
     """In the order given, made in threads; only a few are held at a time."""
     threads = usable_cores()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="small")
     waiting: deque[tuple[str, Future[Shot]]] = deque()
 
     def next_one() -> Shot | Failure:
@@ -149,17 +148,13 @@ def _small_pictures(
         except ImageError as error:
             return Failure.of(path, error)
 
-    try:
+    with decoder.threads(threads) as pool:
         for path in paths:
             waiting.append((path, pool.submit(small_picture, path, decoder)))
             if len(waiting) > 2 * threads:
                 yield next_one()
         while waiting:
             yield next_one()
-    finally:
-        # A picture in the decoder's worker process would hold up the end.
-        decoder.close()
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _entries(items: Sequence[RankedPicture], names: Mapping[str, str]) -> list[_Entry]:
