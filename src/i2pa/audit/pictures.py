@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from i2pa.audit.pairlist import Ints
+from i2pa.cores import usable_cores
 from i2pa.errors import DataError, ImageError, UserInputError
 from i2pa.images.open import decode, read_bytes, read_header
 
@@ -80,7 +81,7 @@ def read_pictures(
         if not place.is_dir():
             raise UserInputError("no such folder", where=str(place))
     read: list[_Facts | Unreadable] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         for facts in pool.map(lambda name: _facts(name, places), names):
             read.append(facts)
             if progress:

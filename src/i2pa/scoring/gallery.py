@@ -24,6 +24,7 @@ from typing import BinaryIO, TextIO
 
 from PIL import Image
 
+from i2pa.cores import usable_cores
 from i2pa.errors import ImageError
 from i2pa.files import whole_file
 from i2pa.images.budget import IN_FLIGHT_BYTES, Budget
@@ -32,7 +33,6 @@ from i2pa.images.freed import give_back
 from i2pa.images.open import open_file, opened
 from i2pa.images.upright import upright_resized, upright_size
 from i2pa.metrics.reference import LEVELS
-from i2pa.models.engine import usable_cores
 from i2pa.scoring.names import readable
 from i2pa.scoring.results import Progress, RankedPicture, Ranking
 

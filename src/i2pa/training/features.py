@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
+from i2pa.cores import usable_cores
 from i2pa.errors import DataError, ImageError, UserInputError
 from i2pa.images.decoder import Decoder
 from i2pa.images.open import read_bytes
@@ -143,7 +143,7 @@ def _compute(
 
     unreadable: list[Unreadable] = []
     batches = [files[start : start + _BATCH] for start in range(0, len(files), _BATCH)]
-    with Decoder(transform) as decoder, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with Decoder(transform) as decoder, ThreadPoolExecutor(usable_cores()) as pool:
         ahead = [pool.submit(decode, file) for file in batches[0]]
         for done, batch in enumerate(batches):
             decoded = [future.result() for future in ahead]
