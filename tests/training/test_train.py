@@ -149,7 +149,7 @@ def test_pairs_without_pictures_are_left_out_and_counted(pairs, album):
     )
     model = train(broken, album)
     assert model.pairs_without_picture == 2
-    assert [(u.image, u.reason) for u in model.unreadable] == [("gone.png", "no such file")]
+    assert [(u.path, u.reason) for u in model.unreadable] == [("gone.png", "no such file")]
 
 
 def test_one_user_and_missing_folders_are_named(pairs, album, tmp_path):

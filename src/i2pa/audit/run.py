@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,11 @@ from i2pa.audit import leaks, rules, splits
 from i2pa.audit.checks import Check, Skipped, Table
 from i2pa.audit.concentration import concentration
 from i2pa.audit.pairlist import PairList, read_pair_list, shape
-from i2pa.audit.pictures import Pictures, Unreadable, read_pictures
+from i2pa.audit.pictures import Pictures, read_pictures
 from i2pa.audit.rules import Shards
 from i2pa.audit.verdict import Overall, overall
+from i2pa.images.failure import Failure
+from i2pa.images.named import Folders
 from i2pa.posts.schema import POSTS
 from i2pa.posts.table import as_posts
 
@@ -59,7 +61,7 @@ class Audit:
     date_gaps: tuple[int, ...]
     shards: Shards | None
     pictures_read: int | None
-    unreadable: tuple[Unreadable, ...]
+    unreadable: tuple[Failure, ...]
 
 
 MOST_DATES = 30
@@ -69,7 +71,7 @@ def audit_pairs(
     pairs: pa.Table | str | os.PathLike[str],
     *,
     posts: pa.Table | None = None,
-    images: Sequence[str | os.PathLike[str]] = (),
+    images: Folders = (),
     draws: int = 2000,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -167,7 +169,7 @@ def _histogram(pairs: PairList) -> tuple[int, ...]:
 
 def _pictures(
     pairs: PairList,
-    folders: Sequence[str | os.PathLike[str]],
+    folders: Folders,
     progress: Callable[[int, int], None] | None,
 ) -> Pictures:
     sides = [pairs.table[f"{side}_image"] for side in ("winner", "loser")]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from i2pa.errors import DataError, UserInputError
+from i2pa.images.named import Folders
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import BackboneWeights
-from i2pa.training.features import Features, Progress, image_features
+from i2pa.training.features import Features, Progress, Warn, image_features
 from i2pa.training.measure import Evaluation, evaluate
 from i2pa.training.pairset import (
     Floats,
@@ -98,13 +98,14 @@ class Gathered:
 
 def gather(
     pairs: pa.Table,
-    images: Path | Sequence[Path],
+    images: Folders,
     weights: BackboneWeights,
     transform: str,
     *,
     validate_on: Mapping[str, pa.Table],
     calibrate_on: pa.Table | None,
     progress: Progress | None,
+    warn: Warn | None,
 ) -> Gathered:
     """See `train`, whose arguments these are."""
     learn, held_out = by_split(pairs)
@@ -119,10 +120,11 @@ def gather(
         check_disjoint(learn, table, label)
     features = image_features(
         [image for table in (learn, *unseen.values()) for image in images_of(table)],
-        [images] if isinstance(images, Path) else images,
+        images,
         weights,
         transform_named(transform),
         progress,
+        warn,
     )
     used, used_table = pair_set(learn, features.row)
     if not len(used):

@@ -90,7 +90,7 @@ def pair_set(table: pa.Table, row: Mapping[str, int]) -> tuple[PairSet, pa.Table
     pairs = PairSet(
         winner[both],
         loser[both],
-        _users(kept),
+        users_of(kept),
         kept["weight"].to_numpy().astype(np.float64),
         kept["p"].to_numpy().astype(np.float64),
     )
@@ -125,7 +125,7 @@ def by_split(pairs: pa.Table) -> tuple[pa.Table, dict[str, pa.Table]]:
 
 def check_disjoint(learn: pa.Table, held_out: pa.Table, label: str) -> None:
     """Raise DataError where pairs meant for measuring share a user with those learnt from."""
-    shared = set(_users(learn)) & set(_users(held_out))
+    shared = set(users_of(learn)) & set(users_of(held_out))
     if shared:
         raise DataError(
             f"{len(shared):,} users are both in the pairs to learn from and in {label!r}",
@@ -133,7 +133,7 @@ def check_disjoint(learn: pa.Table, held_out: pa.Table, label: str) -> None:
         )
 
 
-def _users(table: pa.Table) -> npt.NDArray[np.str_]:
+def users_of(table: pa.Table) -> npt.NDArray[np.str_]:
     """Platform and user as one name, [n]."""
     joined = pc.binary_join_element_wise(
         table["platform"], table["user_id"], "/", null_handling="replace", null_replacement=""
