@@ -124,7 +124,7 @@ def test_no_eligible_pair_says_which_rule_and_what_relaxes_it() -> None:
     assert "relax with --measure views" in error({"likes": None}, {"likes": None})
     assert "1 of 1 pairs fail 'the same user'" in error({}, {"user_id": "v"})
     assert "'P(Q_A >= Q_B) at least 0.95'" in error({}, {})
-    assert error({}) == "no eligible pair: there are only 1 posts"
+    assert error({}) == "no eligible pair: 1 post cannot make one"
 
 
 def test_one_pair_in_full_and_back_from_disk(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from i2pa.errors import DataError, ImageError
 from i2pa.images.failure import Failure
 from i2pa.images.named import Folders, existing_folders, find_named
 from i2pa.images.open import decode, read_bytes, read_header
+from i2pa.words import many
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
@@ -82,7 +83,8 @@ def read_pictures(
         raise DataError("the pairs name no picture", remedy="leave --images away")
     if not kept:
         raise DataError(
-            f"none of {len(names):,} pictures can be read; first: {lost[0].path}: {lost[0].reason}",
+            f"none of {many(len(names), 'picture')} can be read; first: {lost[0].path}: "
+            f"{lost[0].reason}",
             where=", ".join(map(str, places)),
             remedy="check --images: picture paths in the pairs are relative to it",
         )

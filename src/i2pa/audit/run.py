@@ -22,13 +22,14 @@ from i2pa.images.failure import Failure
 from i2pa.images.named import Folders
 from i2pa.posts.schema import POSTS
 from i2pa.posts.table import as_posts
+from i2pa.words import many
 
 NO_USERS = (
     "there are no user ids: cross-fitting and intervals go by pair, as if pairs were independent; "
     "pairs of one user are not, so the intervals are too narrow"
 )
 SOME_USERS = (
-    "{n:,} pairs have no user_id: each goes as a user of its own, so the intervals are too narrow"
+    "{pairs} without user_id: each goes as a user of its own, so the intervals are too narrow"
 )
 NO_TIMES = "no pair has both times"
 NO_POSTS = "give --posts posts.parquet"
@@ -159,7 +160,7 @@ def _users_known(pairs: PairList) -> tuple[str, tuple[str, ...]]:
         return "users", ()
     if unknown == pairs.n:
         return "pairs", (NO_USERS,)
-    return "users and pairs", (SOME_USERS.format(n=unknown),)
+    return "users and pairs", (SOME_USERS.format(pairs=many(unknown, "pair")),)
 
 
 def _histogram(pairs: PairList) -> tuple[int, ...]:

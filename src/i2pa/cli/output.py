@@ -55,11 +55,6 @@ def warn_of(failures: Sequence[Failure]) -> None:
         warn(f"and {len(failures) - MOST_LINES:,} more")
 
 
-def many(number: int, what: str) -> str:
-    """`1 picture`, `2 pictures`."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def printable(name: str) -> Text:
     """A file name as inert text: no markup, no control characters that drive a terminal."""
     return Text(readable(name))

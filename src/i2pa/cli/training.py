@@ -14,6 +14,7 @@ import typer
 from i2pa.cli import output
 from i2pa.cli.app import app
 from i2pa.errors import UserInputError, needs_extra
+from i2pa.words import many
 
 NETWORK = "Whole networks (finetune, paper, absolute)"
 
@@ -250,10 +251,11 @@ def train(
         raise KeyboardInterrupt(how_stopped(out)) from error
     output.warn_of(model.unreadable)
     if model.pairs_without_picture:
-        output.warn(f"{model.pairs_without_picture:,} pairs left out: a picture is missing")
+        output.warn(f"{many(model.pairs_without_picture, 'pair')} left out: a picture is missing")
     if model.measured_without_picture:
         output.warn(
-            f"{model.measured_without_picture:,} pairs to measure on left out: a picture is missing"
+            f"left out of measuring: {many(model.measured_without_picture, 'pair')} that "
+            "lacks a picture"
         )
     for note in model.likes.notes if model.likes else ():
         output.warn(note)

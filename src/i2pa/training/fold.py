@@ -30,6 +30,7 @@ from i2pa.training.network import VALIDATION, fit_network
 from i2pa.training.pairset import Floats, Ints, PairSet, joined, pair_set
 from i2pa.training.probe import Fold, Head, cross_validate, fit_head, judged
 from i2pa.training.recipes import NetworkRecipe, Recipe, head_before, trains_pairs
+from i2pa.words import many
 
 INNER_FOLDS = 4
 
@@ -53,7 +54,7 @@ def check_users(users: int, folds: int) -> None:
     """Raise DataError where there are fewer users than folds."""
     if users < folds:
         raise DataError(
-            f"{folds} folds need as many users, and the pairs are of {users}",
+            f"{folds} folds need as many users, and the pairs are of {many(users, 'user')}",
             remedy="give fewer folds, or pairs of more users",
         )
 

@@ -25,6 +25,7 @@ from i2pa.training.pairset import (
     pair_set,
 )
 from i2pa.training.probe import fit_head
+from i2pa.words import many
 
 # Two features need no shrinking; a trace of it keeps a constant one from blowing up.
 PLAIN_L2 = 1e-3
@@ -79,8 +80,9 @@ class Gathered:
     def learnt_from(self) -> str:
         """How many pairs, pictures and users, in words."""
         data = self.data
-        whose = "graded pictures" if self.graded else f"pictures of {data.users:,} users"
-        return f"{data.pairs:,} pairs of {data.pictures:,} {whose}"
+        whose = "" if data.users is None else f" of {many(data.users, 'user')}"
+        what = "picture" if whose else "graded picture"
+        return f"{many(data.pairs, 'pair')} of {many(data.pictures, what)}{whose}"
 
     def measured(self, scores: Floats) -> tuple[list[Evaluation], int]:
         """Accuracy of scores [rows] on each held-out list of pairs, beside a head on brightness

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from i2pa.errors import DataError
 from i2pa.pairs.schema import rules_json
+from i2pa.words import many
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -128,7 +129,7 @@ def check_disjoint(learn: pa.Table, held_out: pa.Table, label: str) -> None:
     shared = set(users_of(learn)) & set(users_of(held_out))
     if shared:
         raise DataError(
-            f"{len(shared):,} users are both in the pairs to learn from and in {label!r}",
+            f"{label!r} shares {many(len(shared), 'user')} with the pairs to learn from",
             remedy="split by user (i2pa split) or give pairs of other users",
         )
 
