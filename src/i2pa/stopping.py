@@ -11,10 +11,26 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 EXIT_STOPPED = 130
+
+
+class _NoPandas:
+    """Keeps pandas out of the process, which has no use for it.
+
+    Where it is installed pyarrow imports it in the midst of work, from C that drops a
+    KeyboardInterrupt; and that takes longer than many a command.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        """As if there were no pandas; of others nothing is known here."""
+        del path, target
+        if name == "pandas":
+            raise ModuleNotFoundError("i2pa leaves pandas out", name=name)
 
 
 class _State:
@@ -31,6 +47,7 @@ def install() -> None:
     """Handle both signals from here on; in the main thread only."""
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
+    sys.meta_path.insert(0, _NoPandas)
 
 
 @contextmanager
