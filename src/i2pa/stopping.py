@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 
 EXIT_STOPPED = 130
 
@@ -25,12 +26,23 @@ class _NoPandas:
     KeyboardInterrupt; and that takes longer than many a command.
     """
 
-    @staticmethod
-    def find_spec(name: str, path: object = None, target: object = None) -> None:
-        """As if there were no pandas; of others nothing is known here."""
+    @classmethod
+    def find_spec(cls, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """There is a pandas, for those who ask before they import it; of others nothing is known.
+
+        Torch asks, and must not hear of an error.
+        """
         del path, target
-        if name == "pandas":
-            raise ModuleNotFoundError("i2pa leaves pandas out", name=name)
+        return ModuleSpec(name, cls) if name == "pandas" else None  # type: ignore[arg-type]
+
+    @staticmethod
+    def create_module(spec: ModuleSpec) -> None:
+        """It cannot be imported."""
+        raise ModuleNotFoundError("i2pa leaves pandas out", name=spec.name)
+
+    @staticmethod
+    def exec_module(module: object) -> None:
+        """Never reached, but loaders have it."""
 
 
 class _State:
