@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,18 +15,21 @@ from i2pa.audit import leaks, rules, splits
 from i2pa.audit.checks import Check, Skipped, Table
 from i2pa.audit.concentration import concentration
 from i2pa.audit.pairlist import PairList, read_pair_list, shape
-from i2pa.audit.pictures import Pictures, Unreadable, read_pictures
+from i2pa.audit.pictures import Pictures, read_pictures
 from i2pa.audit.rules import Shards
 from i2pa.audit.verdict import Overall, overall
+from i2pa.images.failure import Failure
+from i2pa.images.named import Folders
 from i2pa.posts.schema import POSTS
 from i2pa.posts.table import as_posts
+from i2pa.words import many
 
 NO_USERS = (
     "there are no user ids: cross-fitting and intervals go by pair, as if pairs were independent; "
     "pairs of one user are not, so the intervals are too narrow"
 )
 SOME_USERS = (
-    "{n:,} pairs have no user_id: each goes as a user of its own, so the intervals are too narrow"
+    "{pairs} without user_id: each goes as a user of its own, so the intervals are too narrow"
 )
 NO_TIMES = "no pair has both times"
 NO_POSTS = "give --posts posts.parquet"
@@ -59,7 +62,7 @@ class Audit:
     date_gaps: tuple[int, ...]
     shards: Shards | None
     pictures_read: int | None
-    unreadable: tuple[Unreadable, ...]
+    unreadable: tuple[Failure, ...]
 
 
 MOST_DATES = 30
@@ -69,7 +72,7 @@ def audit_pairs(
     pairs: pa.Table | str | os.PathLike[str],
     *,
     posts: pa.Table | None = None,
-    images: Sequence[str | os.PathLike[str]] = (),
+    images: Folders = (),
     draws: int = 2000,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -157,7 +160,7 @@ def _users_known(pairs: PairList) -> tuple[str, tuple[str, ...]]:
         return "users", ()
     if unknown == pairs.n:
         return "pairs", (NO_USERS,)
-    return "users and pairs", (SOME_USERS.format(n=unknown),)
+    return "users and pairs", (SOME_USERS.format(pairs=many(unknown, "pair")),)
 
 
 def _histogram(pairs: PairList) -> tuple[int, ...]:
@@ -167,7 +170,7 @@ def _histogram(pairs: PairList) -> tuple[int, ...]:
 
 def _pictures(
     pairs: PairList,
-    folders: Sequence[str | os.PathLike[str]],
+    folders: Folders,
     progress: Callable[[int, int], None] | None,
 ) -> Pictures:
     sides = [pairs.table[f"{side}_image"] for side in ("winner", "loser")]

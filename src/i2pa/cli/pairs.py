@@ -14,6 +14,7 @@ from i2pa.cli import output
 from i2pa.cli.app import app
 from i2pa.cli.data import DownloadedAt, JsonFlag, OutFile, check_output, need_data, parse_time
 from i2pa.errors import UserInputError
+from i2pa.words import many
 
 if TYPE_CHECKING:
     from i2pa.pairs import PairRules, PairsBuilt, PairsSplit
@@ -128,7 +129,7 @@ def pairs(
         if as_json:
             output.print_json("pairs", output=str(out), pairs=graded.num_rows, name=name)
         else:
-            print(f"{out}: {graded.num_rows:,} pairs across levels")
+            print(f"{out}: {many(graded.num_rows, 'pair')} across levels")
         return
     _check_together(days, window_hours, hashtag_tolerance, matching, without or [], name, levels)
     numbers = {
@@ -164,7 +165,7 @@ def pairs(
     if as_json or stats:
         _show_pairs(built, chosen, out, as_json)
     else:
-        print(f"{out}: {built.summary.pairs:,} pairs")
+        print(f"{out}: {many(built.summary.pairs, 'pair')}")
 
 
 @app.command()
@@ -300,8 +301,8 @@ def _show_pairs(built: PairsBuilt, rules: PairRules, out: Path, as_json: bool) -
     )
     if built.windows_cut:
         print(
-            f"{built.windows_cut:,} posts had more than {facts['candidates']} later posts in their "
-            "window and looked at a seeded choice of them (--candidates)"
+            f"{many(built.windows_cut, 'post')} had more than {facts['candidates']} later ones in "
+            "the window and looked at a seeded choice of them (--candidates)"
         )
     output.print_columns(
         "Table 1",
@@ -342,9 +343,10 @@ def _show_split(done: PairsSplit, out: Path, as_json: bool) -> None:
             for p in done.parts
         ],
     )
-    print(f"in more than one part: {done.users_shared:,} users, {done.images_shared:,} images")
+    users, images = many(done.users_shared, "user"), many(done.images_shared, "image")
+    print(f"in more than one part: {users}, {images}")
     if done.left_out:
-        print(f"in no part: {done.left_out:,} pairs that straddle a cut in time")
+        print(f"in no part, across a cut in time: {many(done.left_out, 'pair')}")
 
 
 def _ends(part: Part) -> dict[str, datetime | None]:

@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from i2pa.cores import usable_cores
 from i2pa.errors import DataError, UserInputError
 from i2pa.files import check_not_input
 from i2pa.pairs.blocks import Cut, Memory, OrderError, Posts, cuts, in_order, join, n_posts
@@ -157,7 +158,7 @@ class _Ordered:
 
         One thread reads ahead, some pair, and whoever consumes is not waited for.
         """
-        at_once = self.threads or os.cpu_count() or 1
+        at_once = self.threads or usable_cores()
 
         def work(cut: Cut) -> BlockPairs:
             return pair_block(join(cut, trusted=self.trusted), self.how, dropped)

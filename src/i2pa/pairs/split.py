@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from i2pa.errors import DataError, UserInputError
+from i2pa.words import many
 
 PARTS = ("train", "val", "test")
 REST: Literal["rest"] = "rest"
@@ -125,7 +126,7 @@ def _wanted(
         )
     if left < 0 or (left > 0 and len(stated) == len(PARTS)):
         raise UserInputError(
-            f"counts add up to {sum(stated):,}, but there are {n:,} pairs",
+            f"counts add up to {sum(stated):,}, but the table holds {many(n, 'pair')}",
             remedy="write rest for one of them",
         )
     return [float(left if count == REST else count) for count in counts]

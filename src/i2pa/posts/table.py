@@ -31,6 +31,7 @@ from i2pa.posts.facts import in_parts, with_facts
 from i2pa.posts.readers import open_sources
 from i2pa.posts.readers.source import BROKEN, Raw, Source
 from i2pa.posts.schema import POSTS
+from i2pa.words import many
 
 # Texts and hashes that are all distinct gain nothing from a dictionary.
 _DISTINCT = {"post_id", "uploaded_at", "caption", "image", "tags_key"}
@@ -125,8 +126,8 @@ def read_posts(
     if unique.num_rows == 0:
         first = rejects.slice(0, 1).to_pylist()[0]
         raise DataError(
-            f"none of {n_read:,} rows is sound; {reasons[0].n:,}: {reasons[0].what}; first: row "
-            f"{first['row']}, {first['reason']} ({first['value'] or 'empty'})",
+            f"none of {many(n_read, 'row')} is sound; {reasons[0].n:,}: {reasons[0].what}; first: "
+            f"row {first['row']}, {first['reason']} ({first['value'] or 'empty'})",
             where=first["file"],
         )
     assumed = sorted(notes.items(), key=lambda note: -note[1])

@@ -10,10 +10,11 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 
 from i2pa.errors import DataError, UserInputError
+from i2pa.images.named import Folders
 from i2pa.models.backbones import BackboneWeights, WeightsSource, backbone_weights, load_weights
 from i2pa.models.ranker import Ranker
 from i2pa.training.absolute import PostFacts, post_facts
-from i2pa.training.features import Progress
+from i2pa.training.features import Progress, Warn
 from i2pa.training.gather import PLAIN_L2, Gathered, gather
 from i2pa.training.labelled import with_clock
 from i2pa.training.losses import loss_named
@@ -37,7 +38,7 @@ CROSS_VALIDATION = "cross-validation"
 
 def train(
     pairs: pa.Table,
-    images: Path | Sequence[Path],
+    images: Folders,
     recipe: Recipe | NetworkRecipe = PROBE,
     *,
     posts: pa.Table | None = None,
@@ -52,6 +53,7 @@ def train(
     allow_unreadable: bool = False,
     progress: Progress | None = None,
     training_progress: Progress | None = None,
+    warn: Warn | None = None,
 ) -> TrainedModel:
     """Teach a ranker to score winners above losers.
 
@@ -67,11 +69,12 @@ def train(
     A recipe for a whole network keeps its checkpoint and metrics in `folder` (default: nowhere for
     long), in place of what a run left there, goes on from there with `resume`, and stops where
     over 5 % of the pairs lack a readable picture, unless `allow_unreadable`. `reference_users`
-    says who those users are, in the name of the
-    reference. `progress` is told pictures embedded and all, `training_progress` pairs seen and
-    all. Raises DataError where nothing can be learnt, users overlap or posts are missing,
-    UserInputError where a name in `validate_on` is that of a part of `pairs` or the recipe has no
-    use for `posts`, and ModelError where the backbone or its weights cannot be used.
+    says who those users are, in the name of the reference. `progress` is told pictures embedded and
+    all, `training_progress` pairs seen and all; `warn` one line where the cache cannot be used and
+    the work goes on without it (default: a RuntimeWarning). Raises DataError where nothing can be
+    learnt, users overlap or posts are missing, UserInputError where a name in `validate_on` is that
+    of a part of `pairs` or the recipe has no use for `posts`, and ModelError where the backbone or
+    its weights cannot be used.
     """
     validation = (validate_on or {}).get(VALIDATION)
     facts = _facts(recipe, posts, [pairs] if validation is None else [pairs, validation])
@@ -86,6 +89,7 @@ def train(
         validate_on=validate_on or {},
         calibrate_on=calibrate_on,
         progress=progress,
+        warn=warn,
     )
     naming = Naming(name, version, reference_users)
     if isinstance(recipe, Recipe):
