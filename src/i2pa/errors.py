@@ -6,8 +6,27 @@ command line and the API print alike. Anything else that escapes is a bug.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, Literal, TypeAlias
+
+FailureKind: TypeAlias = Literal[
+    "missing",
+    "permission",
+    "unreadable",
+    "not_a_file",
+    "not_a_picture",
+    "damaged",
+    "too_large",
+    "out_of_memory",
+    "timed_out",
+    "decoder_failed",
+    "needs_extra",
+    "stopped",
+    "no_score",
+    "not_written",
+]
+"""Why a picture was left out, for programs; what each means is in docs/platform-engineer.md."""
 
 
 class I2paError(Exception):
@@ -25,11 +44,20 @@ class I2paError(Exception):
         self.remedy = remedy
         super().__init__(what, where, remedy)
 
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+        # Exceptions are made again from their arguments alone, and would lose the names of these:
+        # a pool of processes breaks at an error that it cannot carry.
+        return _made_again, (type(self), self.args), self.__dict__
+
     def __str__(self) -> str:
         line = f"{self.where}: {self.what}" if self.where else self.what
         if self.remedy:
             line = f"{line}; {self.remedy}"
         return " ".join(line.split())
+
+
+def _made_again(kind: type[I2paError], args: tuple[Any, ...]) -> I2paError:
+    return kind.__new__(kind, *args)
 
 
 class UserInputError(I2paError):
@@ -43,7 +71,15 @@ class DataError(I2paError):
 
 
 class ImageError(DataError):
-    """One picture cannot be read; a batch goes on without it."""
+    """One picture cannot be read; a batch goes on without it. `kind` tells programs why."""
+
+    def __init__(self, what: str, *, kind: FailureKind, where: str = "", remedy: str = "") -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.kind = kind
+
+    def at(self, where: str) -> ImageError:
+        """The same, said of the picture called `where`."""
+        return ImageError(self.what, kind=self.kind, where=where, remedy=self.remedy)
 
 
 class ModelError(I2paError):

@@ -47,11 +47,11 @@ def test_a_terminal_folds_names_only(
 
 
 def test_long_lists_of_failures_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    warn_of([Failure(f"{n}.jpg", "broken") for n in range(25)])
+    warn_of([Failure(f"{n}.jpg", "damaged", "broken") for n in range(25)])
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "i2pa: 0.jpg: broken"
     assert lines[19:] == ["i2pa: 19.jpg: broken", "i2pa: and 5 more"]
-    warn_of([Failure(f"{n}.jpg", "broken") for n in range(20)])
+    warn_of([Failure(f"{n}.jpg", "damaged", "broken") for n in range(20)])
     assert "more" not in capsys.readouterr().err
 
 

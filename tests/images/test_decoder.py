@@ -187,12 +187,66 @@ def test_a_file_that_shrinks_while_read_is_a_failure(tmp_path, monkeypatch):
 
 
 def test_what_hangs_is_ended_and_the_next_one_works():
-    with with_fault("time.sleep(600)", seconds=2.0) as decoder:
+    with with_fault("time.sleep(600)", seconds=0.3) as decoder:
         good = encoded(noise(), "PNG")
         decoder.decode(good)
-        with pytest.raises(ImageError, match=r"^slow: took longer than 2 s to decode"):
+        with pytest.raises(ImageError, match=r"^slow: took longer than 3 s to decode") as caught:
             decoder.decode_bytes(faulty_picture(), "slow")
+        assert caught.value.kind == "timed_out"
         assert (decoder.decode(good).pixels == CROP.pixels(good)).all()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="work cannot be limited here")
+def test_what_works_too_long_is_ended_and_the_next_one_works():
+    with with_fault("while True: pass", seconds=1.0) as decoder:
+        good = encoded(noise(), "PNG")
+        with pytest.raises(ImageError, match="more than 1 s of processor time") as caught:
+            decoder.decode_bytes(faulty_picture(), "slow")
+        assert caught.value.kind == "timed_out"
+        assert (decoder.decode(good).pixels == CROP.pixels(good)).all()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="nothing can be stopped here")
+def test_a_sound_picture_waits_for_a_process_that_was_stopped():
+    with with_fault("time.sleep(0)", seconds=0.5) as decoder:
+        good = encoded(noise(), "PNG")
+        decoder.decode(good)
+        process_of(decoder).send_signal(signal.SIGSTOP)
+        # By the clock twice what it may take.
+        threading.Timer(1.0, process_of(decoder).send_signal, [signal.SIGCONT]).start()
+        begun = time.monotonic()
+        decoded = decoder.decode(good)
+        assert time.monotonic() - begun > 0.9
+        assert (decoded.pixels == CROP.pixels(good)).all()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="nothing can be stopped here")
+def test_a_pause_of_everything_is_no_fault_of_the_picture(tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(
+        textwrap.dedent(
+            f"""
+            import sys
+            sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}
+            from test_decoder import faulty_picture, with_fault
+            # The clock allows three seconds; the picture waits for less than one, awake.
+            with with_fault("time.sleep(0.8)", seconds=0.3) as decoder:
+                worker = decoder._worker._running("x")
+                print(worker.pid, flush=True)
+                print(decoder.decode(faulty_picture()).pixels.shape, flush=True)
+            """
+        )
+    )
+    process = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    worker = int(process.stdout.readline())
+    time.sleep(0.3)
+    for number in (signal.SIGSTOP, signal.SIGCONT):
+        for pid in (worker, process.pid):
+            os.kill(pid, number)
+        time.sleep(5 if number == signal.SIGSTOP else 0)
+    out, _ = process.communicate(timeout=20)
+    assert out == "(224, 224, 3)\n"
 
 
 @pytest.mark.parametrize(
@@ -220,6 +274,7 @@ def test_what_dies_costs_one_picture(fault, said):
         failures = [result for result in results if isinstance(result, ImageError)]
         assert len(failures) == 1
         assert said in str(failures[0])
+        assert failures[0].kind == "decoder_failed"
         assert isinstance(results[2], ImageError)
         assert all((result.pixels == wanted).all() for result in results if result not in failures)
 
@@ -227,8 +282,9 @@ def test_what_dies_costs_one_picture(fault, said):
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no limit of memory here")
 def test_what_takes_too_much_memory_fails_alone():
     with with_fault("bytearray(2_000_000_000)") as decoder:
-        with pytest.raises(ImageError, match="needs more memory to decode"):
+        with pytest.raises(ImageError, match="needs more memory to decode") as caught:
             decoder.decode_bytes(faulty_picture(), "x")
+        assert caught.value.kind == "out_of_memory"
         assert decoder.decode(encoded(noise(), "PNG")).pixels.shape == (224, 224, 3)
 
 

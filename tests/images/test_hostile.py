@@ -108,13 +108,13 @@ def test_laborious_pictures_are_left_to_the_process(laborious, name):
 
 def test_there_they_end_after_their_time(laborious):
     code = (
-        "import time; from i2pa.images import worker; "
-        "worker.opened = lambda *a, **k: time.sleep(99); worker.main()"
+        "from i2pa.images import worker; "
+        "worker.opened = lambda *a, **k: [None for _ in iter(int, 1)]; worker.main()"
     )
     with Decoder(SQUASH) as decoder:
         decoder._worker = WorkerProcess(SQUASH, decoder._limits, 1.0, code=code)
         begun = time.monotonic()
-        with pytest.raises(ImageError, match="x: took longer than 1 s"):
+        with pytest.raises(ImageError, match="x: took more than 1 s of processor time"):
             decoder.decode_bytes(laborious["segments"], "x")
         assert time.monotonic() - begun < 15
 

@@ -29,7 +29,7 @@ from i2pa.images.meter import TooMuchWorkError
 from i2pa.images.open import LIMITS, Limits, as_image_error, name_of, open_file, opened
 from i2pa.images.thumbnail import Thumbnail
 from i2pa.images.transforms import Picture, Pixels, Transform, loaded_of
-from i2pa.images.worker_process import WorkerProcess
+from i2pa.images.worker_process import WorkerProcess, stopped
 
 _HEAVY_KINDS = ("HEIC", "RAW")
 _WORTH_GIVING_BACK = 30_000_000
@@ -63,7 +63,7 @@ class Decoder:
         seconds: float = 20.0,
     ) -> None:
         """`in_flight_bytes` bounds what is decoded at one time over all threads; a picture that
-        takes more goes alone. `seconds` is what a heavy picture may take.
+        takes more goes alone. `seconds` of processor time are what a heavy picture may take.
         """
         self._shape = shape
         self._limits = limits
@@ -183,4 +183,4 @@ class Decoder:
             with self._budget.admitted(size):
                 yield
         except BudgetClosedError:
-            raise ImageError("not decoded: the decoder was closed", where=where) from None
+            raise stopped(where) from None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import io
 import os
 import stat
@@ -27,6 +28,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from i2pa.errors import ImageError, MissingExtraError, UserInputError
 from i2pa.images.cost import bytes_to_decode, is_slow_to_decode, needs_whole_picture
 from i2pa.images.exif import FIRST_QUARTER_TURN, TURNS, orientation, taken
+from i2pa.images.failure import unreadable
 from i2pa.images.formats import Kind, kind_of
 from i2pa.images.meter import Metered, TooMuchWorkError
 from i2pa.images.upright import Turn, upright_rgb
@@ -36,6 +38,10 @@ from i2pa.images.upright import Turn, upright_rgb
 FORMATS = ("PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF")
 READABLE = "JPEG, PNG, WebP, AVIF, HEIC, RAW, GIF, BMP or TIFF"
 
+# Of a disk, a network or this process; hostile bytes make decoders raise others.
+_NO_FAULT_OF_THE_PICTURE = frozenset(
+    {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.ENOSPC}
+)
 _LOADING = threading.Lock()
 _MEGA = 1_000_000
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -116,29 +122,31 @@ def _as_unreadable(path: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:
         if isinstance(error, PermissionError) and os.path.isdir(path):  # noqa: PTH112 (never raises)
-            raise ImageError("a folder that cannot be opened", where=str(path)) from error
-        reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"cannot be read ({reason})", where=str(path)) from error
+            what = "a folder that cannot be opened"
+            raise ImageError(what, kind="not_a_file", where=str(path)) from error
+        raise unreadable(str(path), error) from error
 
 
 def _check_file(status: os.stat_result, path: Path, limits: Limits) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise ImageError(
             "a folder, not a picture",
+            kind="not_a_file",
             where=str(path),
             remedy="i2pa rank takes folders; in Python, give i2pa.pictures_in(folder)",
         )
     if not stat.S_ISREG(status.st_mode):
-        raise ImageError("not a file", where=str(path))
+        raise ImageError("not a file", kind="not_a_file", where=str(path))
     if status.st_size > limits.file_bytes:
         raise ImageError(
             f"{status.st_size / _MEGA:,.0f} MB, over the limit of "
             f"{limits.file_bytes / _MEGA:,.0f} MB a file",
+            kind="too_large",
             where=str(path),
             remedy="save it smaller",
         )
     if not status.st_size:
-        raise ImageError("the file is empty", where=str(path))
+        raise ImageError("the file is empty", kind="damaged", where=str(path))
 
 
 @contextlib.contextmanager
@@ -230,29 +238,41 @@ def as_image_error(where: str, limits: Limits = LIMITS) -> Iterator[None]:
     except ImageError as error:
         if error.where or not where:
             raise
-        raise ImageError(error.what, where=where, remedy=error.remedy) from error
+        raise error.at(where) from error
     except MissingExtraError as error:
-        raise ImageError(error.what, where=where, remedy=error.remedy) from error
+        raise ImageError(
+            error.what, kind="needs_extra", where=where, remedy=error.remedy
+        ) from error
     except (TooMuchWorkError, UserInputError):
         raise
     except UnidentifiedImageError as error:
         raise ImageError(
-            "not a picture that can be read", where=where, remedy=f"give {READABLE}"
+            "not a picture that can be read",
+            kind="not_a_picture",
+            where=where,
+            remedy=f"give {READABLE}",
         ) from error
     except Image.DecompressionBombError as error:
         raise ImageError(
             f"over the limit of {limits.pixels / _MEGA:.0f} megapixels",
+            kind="too_large",
             where=where,
             remedy="save it smaller",
         ) from error
     except MemoryError as error:
         raise ImageError(
-            "needs more memory to decode than there is", where=where, remedy="save it smaller"
+            "needs more memory to decode than there is",
+            kind="out_of_memory",
+            where=where,
+            remedy="save it smaller",
         ) from error
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _NO_FAULT_OF_THE_PICTURE:
+            raise unreadable(where, error) from error
         # Decoders fed hostile bytes raise nearly any type; a batch must outlive all of them.
         raise ImageError(
             f"damaged or incomplete picture ({_first_line(error)})",
+            kind="damaged",
             where=where,
             remedy="save it again from its source",
         ) from error
@@ -361,6 +381,7 @@ def _check_size(width: int, height: int, pixels: int, limits: Limits) -> None:
         raise ImageError(
             f"{width:,} × {height:,} pixels, over the limit of {pixels / _MEGA:.0f} megapixels "
             f"and {limits.side:,} pixels a side",
+            kind="too_large",
             remedy="save it smaller",
         )
 
@@ -371,6 +392,7 @@ def _check_memory(kind: str, width: int, height: int, memory: int, limits: Limit
         raise ImageError(
             f"{width:,} × {height:,} pixels of {kind} as it is saved take {memory / _MEGA:,.0f} MB "
             f"to decode, over the limit of {limits.decode_bytes / _MEGA:,.0f} MB",
+            kind="too_large",
             remedy="save it smaller, or as baseline JPEG; rank, score and compare take more with "
             f"--decode-memory {enough}",
         )

@@ -23,6 +23,9 @@ from i2pa.images.thumbnail import Thumbnail
 from i2pa.images.transforms import Transform
 
 GO = b"!"
+PATIENCE = 10.0
+"""How many times as long as a picture may work it may take by the clock: that it has to wait for
+the processor, or was stopped for a while, is no fault of the picture."""
 SHAPES: dict[str, type[Transform] | type[Thumbnail]] = {
     kind.__name__: kind for kind in (Transform, Thumbnail)
 }
@@ -32,7 +35,6 @@ _IN_MEMORY = 32_000_000
 _COPY = 1 << 20
 # Address space that threads' stacks and allocators reserve and hardly use.
 _RESERVED = 200_000_000
-_GRACE_SECONDS = 10.0
 
 
 def main() -> None:
@@ -91,7 +93,8 @@ def _answer(
 ) -> None:
     try:
         with _source(request, requests, limits) as source:
-            _alarm(seconds)
+            _limit_work(seconds)
+            _limit_wait(seconds)
             with opened(
                 source, at_least=shape.decode_side, where=request["where"], limits=limits
             ) as picture:
@@ -99,17 +102,18 @@ def _answer(
                     send(replies, {"taken": _as_text(picture.taken())})
                     return
                 send(replies, {"memory": picture.bytes})
-                _alarm(0)
+                _limit_wait(0)
                 take(requests, len(GO))
-                _alarm(seconds)
+                _limit_wait(seconds)
                 loaded = picture.load()
                 pixels = shape.of(loaded)
         answer = {"taken": _as_text(loaded.taken), "size": pixels.shape[:2]}
         send(replies, answer, pixels.tobytes())
     except ImageError as error:
-        send(replies, {"error": {"what": error.what, "remedy": error.remedy}})
+        send(replies, {"error": {"kind": error.kind, "what": error.what, "remedy": error.remedy}})
     finally:
-        _alarm(0)
+        _limit_work(0)
+        _limit_wait(0)
 
 
 def _as_text(time: datetime | None) -> str | None:
@@ -133,11 +137,21 @@ def _source(
             yield file
 
 
-def _alarm(seconds: float) -> None:
-    """Have the system end this process in a while, for want of a parent that would; 0 calls off."""
+def _limit_work(seconds: float) -> None:
+    """Have the system end this process once it has worked so long; 0 calls that off.
+
+    Processor time counts, not the clock's.
+    """
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def _limit_wait(seconds: float) -> None:
+    """The same by the clock, for want of a parent that would."""
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE_SECONDS if seconds else 0)
+        signal.setitimer(signal.ITIMER_REAL, 2 * PATIENCE * seconds)
 
 
 def _be_expendable() -> None:

@@ -1,5 +1,8 @@
 """The parent's side of the process that decodes heavy pictures: started when first needed, used
 again, ended when it takes too long, and started anew.
+
+A picture may take so many seconds of processor time, which the process itself sees to where the
+system can, and by the clock many times as long: on a busy machine a sound picture only waits.
 """
 
 from __future__ import annotations
@@ -12,20 +15,19 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import IO, Any
+from typing import IO, Any, get_args
 
 import numpy as np
 
-from i2pa.errors import ImageError
+from i2pa.errors import FailureKind, ImageError
 from i2pa.images.open import Limits
 from i2pa.images.thumbnail import Thumbnail
 from i2pa.images.transforms import Pixels, Transform
-from i2pa.images.worker import GO, receive, send, take
+from i2pa.images.worker import GO, PATIENCE, receive, send, take
 
 Admit = Callable[[int], AbstractContextManager[None]]
 Answer = tuple[Pixels, datetime | None]
@@ -35,6 +37,9 @@ BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
 SERVE = "from i2pa.images.worker import main; main()"
 
 _START_SECONDS = 60.0
+# The clock is looked at so often: what stops this process too, such as a pause of its container or
+# of the whole machine, then costs one turn of many.
+_TURNS = 100
 # One thread for libraries that would start more; memory goes back to the system when freed (glibc).
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -55,7 +60,7 @@ class WorkerProcess:
         *,
         code: str = SERVE,
     ) -> None:
-        """`seconds` is what one picture may take, `code` what the process runs."""
+        """`seconds` of processor time is what a picture may take; the process runs `code`."""
         self._shape = shape
         self._limits = limits
         self._seconds = seconds
@@ -79,7 +84,7 @@ class WorkerProcess:
         with self._talk(where):
             process = self._running(where)
             requests, replies = _pipes(process)
-            with self._watched(process, where, self._seconds):
+            with self._watched(process, where):
                 send(requests, {"path": path, "where": where, "only_time": True})
                 return _time(_checked(receive(replies), where))
 
@@ -88,7 +93,7 @@ class WorkerProcess:
         """One thread's turn to talk with the process."""
         with self._turn:
             if self._closed:
-                raise _stopped(where)
+                raise stopped(where)
             try:
                 yield
             except ImageError:
@@ -107,12 +112,10 @@ class WorkerProcess:
         process = self._running(where)
         requests, replies = _pipes(process)
         path, data = (source, b"") if isinstance(source, str) else (None, source)
-        begun = time.monotonic()
-        with self._watched(process, where, self._seconds):
+        with self._watched(process, where):
             send(requests, {"path": path, "where": where, "only_time": False}, data)
             reply = _checked(receive(replies), where)
-        left = max(1.0, self._seconds - (time.monotonic() - begun))
-        with admit(int(reply["memory"])), self._watched(process, where, left):
+        with admit(int(reply["memory"])), self._watched(process, where):
             requests.write(GO)
             requests.flush()
             reply = _checked(receive(replies), where)
@@ -141,6 +144,7 @@ class WorkerProcess:
         except OSError as error:
             raise ImageError(
                 f"the process that decodes it cannot be started ({error.strerror or error})",
+                kind="decoder_failed",
                 where=where,
             ) from error
         self._process = process
@@ -154,51 +158,70 @@ class WorkerProcess:
             "limits": dataclasses.asdict(self._limits),
             "seconds": self._seconds,
         }
-        with self._watched(process, where, _START_SECONDS):
+        with self._watched(process, where, starting=True):
             send(requests, start)
             receive(replies)
         return process
 
     @contextlib.contextmanager
     def _watched(
-        self, process: subprocess.Popen[bytes], where: str, seconds: float
+        self, process: subprocess.Popen[bytes], where: str, *, starting: bool = False
     ) -> Iterator[None]:
-        """Ends the process after `seconds`; tells how it ended where it does."""
-        late = threading.Event()
+        """Ends the process when the clock says so; tells how it ended where it does."""
+        patience = _START_SECONDS if starting else _patience(self._seconds)
+        done, late = threading.Event(), threading.Event()
 
-        def give_up() -> None:
-            late.set()
-            process.kill()
+        def wait() -> None:
+            if not any(done.wait(patience / _TURNS) for _ in range(_TURNS)):
+                late.set()
+                process.kill()
 
-        timer = threading.Timer(seconds, give_up)
-        timer.daemon = True
-        timer.start()
+        threading.Thread(target=wait, daemon=True).start()
         try:
             yield
         except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             # The pipe broke, or what came out of it makes no sense.
             self._end()
             if self._closed:
-                raise _stopped(where) from error
-            if late.is_set():
-                raise ImageError(
-                    f"took longer than {self._seconds:g} s to decode",
-                    where=where,
-                    remedy="save it again from its source",
-                ) from error
-            raise ImageError(
-                f"its decoder crashed ({_how_it_ended(process)})",
-                where=where,
-                remedy="save it again from its source",
-            ) from error
+                raise stopped(where) from error
+            raise self._what_became_of(process, where, starting, late.is_set()) from error
         finally:
-            timer.cancel()
+            done.set()
+
+    def _what_became_of(
+        self, process: subprocess.Popen[bytes], where: str, starting: bool, late: bool
+    ) -> ImageError:
+        """The error that tells how a process ended, or why it was."""
+        kind: FailureKind = "decoder_failed"
+        remedy = "save it again from its source"
+        how = _how_it_ended(process)
+        if starting:
+            patience = f"did not start within {_START_SECONDS:g} s"
+            what = f"the process that decodes it {patience if late else f'did not start ({how})'}"
+            remedy = "try again when the machine is less busy"
+        elif late or how == "SIGALRM":
+            kind = "timed_out"
+            what = f"took longer than {_patience(self._seconds):g} s to decode"
+        elif how == "SIGPROF":
+            kind = "timed_out"
+            what = f"took more than {self._seconds:g} s of processor time to decode"
+        else:
+            what = f"its decoder crashed ({how})"
+        return ImageError(what, kind=kind, where=where, remedy=remedy)
+
+
+def _patience(seconds: float) -> float:
+    """What a picture may take by the clock; where work cannot be limited, no more than that."""
+    return seconds * PATIENCE if hasattr(signal, "setitimer") else seconds
 
 
 def _checked(reply: dict[str, Any], where: str) -> dict[str, Any]:
     if "error" in reply:
         error = reply["error"]
-        raise ImageError(str(error["what"]), where=where, remedy=str(error["remedy"]))
+        kind = error["kind"]
+        if kind not in get_args(FailureKind):
+            raise ValueError(f"there is no kind {kind!r} of failure")
+        raise ImageError(str(error["what"]), kind=kind, where=where, remedy=str(error["remedy"]))
     return reply
 
 
@@ -230,5 +253,6 @@ def _how_it_ended(process: subprocess.Popen[bytes]) -> str:
     return f"exit code {code}"
 
 
-def _stopped(where: str) -> ImageError:
-    return ImageError("not decoded: the decoder was closed", where=where)
+def stopped(where: str) -> ImageError:
+    """What became of a picture that was still to be decoded."""
+    return ImageError("not decoded: the decoder was closed", kind="stopped", where=where)

@@ -17,7 +17,7 @@ from typing import IO
 
 from i2pa.errors import DataError, ImageError, UserInputError
 from i2pa.files import whole_file
-from i2pa.images.failure import Failure
+from i2pa.images.failure import Failure, unreadable
 from i2pa.scoring.results import Progress, RankedPicture
 
 _CHUNK = 1 << 20
@@ -129,7 +129,8 @@ def copy_files(
             except (UserInputError, DataError) as error:
                 number = error.__cause__.errno if isinstance(error.__cause__, OSError) else None
                 if number in _BAD_NAME:
-                    failures.append(Failure(str(copy.target), error.what, "rename the original"))
+                    remedy = "rename the original"
+                    failures.append(Failure(str(copy.target), "not_written", error.what, remedy))
                     continue
                 raise DataError(
                     f"{error.what}; {len(copied):,} of {len(plan) - len(same):,} files copied",
@@ -151,10 +152,11 @@ def _is_copy(copy: Copy) -> bool:
 def _copy_one(copy: Copy) -> None:
     try:
         if not copy.source.is_file():
-            raise ImageError("there is no such file any more", where=str(copy.source))
+            what = "there is no such file any more"
+            raise ImageError(what, kind="missing", where=str(copy.source))
         source = copy.source.open("rb")
     except OSError as error:
-        raise _unreadable(copy.source, error) from error
+        raise unreadable(str(copy.source), error) from error
     with source, whole_file(copy.target) as aside:
         with aside.open("wb") as out:
             while chunk := _chunk(source, copy.source):
@@ -169,8 +171,4 @@ def _chunk(source: IO[bytes], path: Path) -> bytes:
     try:
         return source.read(_CHUNK)
     except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: OSError) -> ImageError:
-    return ImageError(f"cannot be read ({error.strerror or error})", where=str(path))
+        raise unreadable(str(path), error) from error

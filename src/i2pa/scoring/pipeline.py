@@ -138,7 +138,7 @@ class Pipeline:
         """
         (result,) = self._work([(_entry(picture, place), None)])
         if isinstance(result, Failure):
-            raise ImageError(result.reason, where=result.path, remedy=result.remedy)
+            raise result.as_error()
         return result
 
     def run(self, pictures: Iterable[Given]) -> Iterator[Result]:
@@ -256,7 +256,8 @@ class Pipeline:
         for place, step in enumerate(ready):
             spread = None if spreads is None else float(spreads[place])
             if not (np.isfinite(scores[place]) and np.isfinite(spread or 0.0)):
-                results.append(Failure(step.entry.name, "the model gives it no finite score"))
+                reason = "the model gives it no finite score"
+                results.append(Failure(step.entry.name, "no_score", reason))
                 continue
             kept = KeptScore(float(scores[place]), spread, embeddings[place], step.decoded.taken)
             results.append(step.entry.measured(step.digest, kept))

@@ -276,4 +276,5 @@ def _of_all(errors: list[ImageError]) -> ImageError:
     """The first error, which says how many more there are."""
     first, others = errors[0], len(errors) - 1
     more = f" ({others:,} more cannot be read either)" if others else ""
-    return ImageError(f"{first.what}{more}", where=first.where, remedy=first.remedy)
+    what = f"{first.what}{more}"
+    return ImageError(what, kind=first.kind, where=first.where, remedy=first.remedy)
