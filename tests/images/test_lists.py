@@ -7,7 +7,8 @@ import pytest
 
 from i2pa.errors import DataError, ImageError, UserInputError
 from i2pa.images.find import pictures_in
-from i2pa.images.lists import COLUMNS, listed
+from i2pa.images.rows import listed
+from i2pa.images.tables import COLUMNS
 from i2pa.images.open import read_bytes
 from i2pa.scoring.gallery import line_of
 
