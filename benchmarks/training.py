@@ -5,15 +5,16 @@
 The plain loop is what people write first: every epoch each picture of a pair is decoded in full by
 PIL and resized, one after the other; float32; two forward passes a batch, one for each side. Both
 sides train all weights of the same EfficientNet-Lite2 by the same loss and optimiser, batch norm's
-statistics at rest, on the same 1080-pixel JPEGs, in turn, one first epoch each, decoding included;
-the ratio of each round counts, since machines drift. Two lists of pairs: each picture in one pair,
-as the paper builds them; and all pairs of users with eight pictures, where i2pa passes each picture
-once an epoch. Each in float32 and, on i2pa's side, in bfloat16, whose scores differ a little; how
-much is printed. Then an epoch with the first 11 of 21 blocks frozen beside the plain loop on all:
-that is another training, so it is no part of the comparison, and its second epoch, when what the
-frozen blocks give is known. Then embedding all pictures, as `train` does it, beside one by one; and
-a probe fitted to the optimum on cached embeddings beside a single epoch of the plain loop with the
-network frozen.
+statistics at rest, on the same JPEGs, in turn; the ratio of each round counts, since machines
+drift. i2pa keeps the small pixels of a picture that it has decoded once, so a first epoch is told
+from a training of several. Pictures are 1080 pixels wide, as social networks give them back, or
+have 12 megapixels, as phones make them; each in one pair, as the paper builds them, or in all pairs
+of users with eight pictures, where i2pa passes each picture once an epoch. Each in float32 and, on
+i2pa's side, in bfloat16, whose scores differ a little; how much is printed. Then an epoch with the
+first 11 of 21 blocks frozen: that is another training, so it is no part of the comparison, and its
+second epoch, when what the frozen blocks give is known. Then embedding all pictures, as `train`
+does it, beside one by one; and a probe fitted to the optimum on cached embeddings beside a single
+epoch of the plain loop with the network frozen.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from generated_pictures import social_pictures
+from generated_pictures import phone_pictures, social_pictures
 from i2pa.images.transforms import RESIZE_FILTER, transform_named
 from i2pa.models.backbones import load_backbone
 from i2pa.models.ranker import Ranker, freeze_blocks
@@ -55,6 +56,7 @@ BATCH = 16
 SIZE = 260
 OF_A_USER = 8
 FROZEN = 11
+EPOCHS = 5
 RECIPE = replace(FINETUNE, batch=BATCH, epochs=1, per_user=False)
 ALL_PAIRS = replace(RECIPE, all_pairs=True, batch=2 * BATCH)
 
@@ -69,27 +71,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         os.environ["I2PA_CACHE"] = f"{place}/cache"
         paths = social_pictures(Path(place), options.pictures)
+        photos = phone_pictures(Path(place), options.pictures)
         n = len(paths) // OF_A_USER * OF_A_USER
-        lists = {
-            "each picture in one pair": np.arange(n).reshape(-1, 2),
-            f"all pairs of users with {OF_A_USER} pictures": all_pairs(n),
-        }
-        for (label, pairs), recipe in zip(lists.items(), (RECIPE, ALL_PAIRS), strict=True):
-            fast = replace(recipe, precision="bfloat16")
-            rounds = [
-                (
-                    seconds(plain_epoch, paths, pairs),
-                    seconds(ours, paths, pairs, recipe),
-                    seconds(ours, paths, pairs, fast),
-                )
-                for _ in range(options.rounds)
-            ]
-            for at, precision in enumerate(("float32", "bfloat16"), start=1):
-                chosen = [(one[0], one[at]) for one in rounds]
-                report(f"fine-tuning, {label}, {precision}", chosen, len(pairs), "pairs")
-        report_difference(paths, lists["each picture in one pair"])
+        once = np.arange(n).reshape(-1, 2)
+        pairs = all_pairs(n)
+        several = replace(RECIPE, epochs=EPOCHS)
+        compare("1080 px, first epoch", paths, once, RECIPE, options.rounds)
+        compare(f"1080 px, {EPOCHS} epochs", paths, once, several, options.rounds)
+        compare("12 MP, first epoch", photos, once, RECIPE, options.rounds)
+        compare(f"12 MP, {EPOCHS} epochs", photos, once, several, options.rounds)
+        of_users = f"1080 px, all pairs of users with {OF_A_USER} pictures, first epoch"
+        compare(of_users, paths, pairs, ALL_PAIRS, options.rounds)
+        report_difference(paths, once)
         late = replace(ALL_PAIRS, frozen_blocks=FROZEN)
-        pairs = list(lists.values())[1]
         one, two = (seconds(ours, paths, pairs, replace(late, epochs=n)) for n in (1, 2))
         print(
             f"another training, the last {21 - FROZEN} blocks: first epoch "
@@ -101,13 +95,12 @@ def main() -> None:
             for i in range(options.rounds)
         ]
         report("embedding, nothing cached", rounds, len(paths), "pictures")
-        pairs = lists["each picture in one pair"]
         embeddings = embedded(paths, Path(place) / "cache0")
         rounds = [
-            (seconds(frozen_epoch, paths, pairs), seconds(fitted, embeddings, pairs))
+            (seconds(frozen_epoch, paths, once), seconds(fitted, embeddings, once))
             for _ in range(options.rounds)
         ]
-        report("a frozen network: an epoch, against a whole probe", rounds, len(pairs), "pairs")
+        report("a frozen network: an epoch, against a whole probe", rounds, len(once), "pairs")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GB")
 
 
@@ -128,17 +121,18 @@ def decoded(paths: Sequence[Path]) -> Tensor:
     return torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
 
 
-def plain_epoch(paths: Sequence[Path], pairs: np.ndarray) -> None:
+def plain(paths: Sequence[Path], pairs: np.ndarray, epochs: int) -> None:
     ranker = network().eval()
     optimizer = torch.optim.Adam(ranker.parameters(), 1e-5, weight_decay=1e-4)
-    for start in range(0, len(pairs), BATCH):
-        winner, loser = pairs[start : start + BATCH].T
-        winner_score = ranker(decoded([paths[i] for i in winner]))[0]
-        loser_score = ranker(decoded([paths[i] for i in loser]))[0]
-        loss = torch.nn.functional.softplus(loser_score - winner_score).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    for _ in range(epochs):
+        for start in range(0, len(pairs), BATCH):
+            winner, loser = pairs[start : start + BATCH].T
+            winner_score = ranker(decoded([paths[i] for i in winner]))[0]
+            loser_score = ranker(decoded([paths[i] for i in loser]))[0]
+            loss = torch.nn.functional.softplus(loser_score - winner_score).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
 
 
 def ours(paths: Sequence[Path], pairs: np.ndarray, recipe: NetworkRecipe) -> Ranker:
@@ -164,6 +158,24 @@ def ours(paths: Sequence[Path], pairs: np.ndarray, recipe: NetworkRecipe) -> Ran
             processes=Processes(torch.device("cpu")),
         )
     return ranker
+
+
+def compare(
+    what: str, paths: Sequence[Path], pairs: np.ndarray, recipe: NetworkRecipe, rounds: int
+) -> None:
+    """Print pairs a second of fine-tuning, the plain loop's and both of i2pa's precisions."""
+    fast = replace(recipe, precision="bfloat16")
+    taken = [
+        (
+            seconds(plain, paths, pairs, recipe.epochs),
+            seconds(ours, paths, pairs, recipe),
+            seconds(ours, paths, pairs, fast),
+        )
+        for _ in range(rounds)
+    ]
+    for at, precision in enumerate(("float32", "bfloat16"), start=1):
+        chosen = [(one[0], one[at]) for one in taken]
+        report(f"fine-tuning, {what}, {precision}", chosen, len(pairs) * recipe.epochs, "pairs")
 
 
 def report_difference(paths: Sequence[Path], pairs: np.ndarray) -> None:

@@ -2,7 +2,8 @@
 
 Measured on EfficientNet-Lite2, where half of a step was not arithmetic: memory that the C library
 gave back and asked for anew at every layer, batch norm whose statistics stand still passing over
-every map, and padding that copies. What is computed stays the same up to rounding.
+every map, padding that copies, and gradients of depthwise convolutions by a slow way (see
+`depthwise`). What is computed stays the same up to rounding.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch.nn import functional
 
 from i2pa.models.efficientnet import SamePadConv2d
 from i2pa.models.ranker import Ranker
+from i2pa.training.depthwise import depthwise
 from i2pa.training.recipes import NetworkRecipe
 
 # Numbers of glibc's malloc.h, and the values that its own adjustment ends with.
@@ -60,21 +62,21 @@ def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     weight = conv.weight * scale[:, None, None, None]
     bias = norm.bias - norm.running_mean * scale
-    if conv.groups == 1 or not torch.is_autocast_enabled("cpu"):
-        return _convolved(conv, x, weight, bias)
-    # oneDNN's bfloat16 gradients of depthwise convolutions take several times float32's.
-    with torch.autocast("cpu", enabled=False):
-        return _convolved(conv, x.float(), weight, bias)
-
-
-def _convolved(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    padding = conv.padding
+    stride = (conv.stride[0], conv.stride[1])
+    assert not isinstance(conv.padding, str)
+    padding = (conv.padding[0], conv.padding[1])
     if isinstance(conv, SamePadConv2d):
         left, right, top, bottom = conv.pads(x)
         padding = (top, left)
         if (left, top) != (right, bottom):
             x, padding = functional.pad(x, (left, right, top, bottom)), (0, 0)
-    return functional.conv2d(x, weight, bias, conv.stride, padding, conv.dilation, conv.groups)
+    if conv.groups == 1:
+        return functional.conv2d(x, weight, bias, stride, padding, conv.dilation)
+    if not torch.is_autocast_enabled("cpu"):
+        return depthwise(x, weight, bias, stride, padding)
+    dtype = torch.get_autocast_dtype("cpu")
+    with torch.autocast("cpu", enabled=False):
+        return depthwise(x.to(dtype), weight.to(dtype), bias.to(dtype), stride, padding)
 
 
 def _unchanged(x: Tensor) -> Tensor:
