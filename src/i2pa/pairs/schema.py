@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from i2pa.errors import DataError, UserInputError
+from i2pa.errors import DataError, UserInputError, require
 from i2pa.files import whole_file
 
 TIME = pa.timestamp("us", tz="UTC")
@@ -48,6 +48,21 @@ _REPEATING = ["platform", "user_id", "weight", "split", "rules_sha256"]
 _ROW_GROUP = 1 << 14
 
 FORMAT = "pairs/1"
+
+
+def check_pairs_table(pairs: object, name: str = "pairs") -> None:
+    """Refuse anything but a table of pairs as the argument `name`.
+
+    Raises ArgumentError where it is no table, DataError naming the columns that it lacks.
+    """
+    remedy = "i2pa.pairs.read_pairs reads one"
+    require(isinstance(pairs, pa.Table), name, pairs, "a pyarrow Table", remedy=remedy)
+    assert isinstance(pairs, pa.Table)
+    missing = [column for column in PAIRS.names if column not in pairs.column_names]
+    if missing:
+        raise DataError(
+            f"{name} is not a table of pairs: it has no {', '.join(missing[:4])}", remedy=remedy
+        )
 
 
 def with_metadata(pairs: pa.Table, facts: Mapping[str, str]) -> pa.Table:
