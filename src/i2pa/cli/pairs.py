@@ -173,7 +173,11 @@ def split(
     source: Annotated[Path, typer.Argument(metavar="PAIRS", help="pairs.parquet")],
     out: OutFile,
     by: Annotated[
-        str, typer.Option(help="user; pair (as the paper does); time (each part after the last).")
+        str,
+        typer.Option(
+            help="user; pair (as the paper does); time (each part after the last; pairs across a "
+            "cut are in none, so parts come out smaller than asked)."
+        ),
     ] = "user",
     fractions: Annotated[
         str | None, typer.Option(help="Of pairs, to train, val and test (default: .8,.1,.1).")

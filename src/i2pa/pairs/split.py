@@ -77,7 +77,8 @@ def split_pairs(
     users allow; every part asked for gets a user. By `pair`, as the paper does, pairs are shared
     out in the order of a seeded hash, so users and, unless each image is in one pair only, images
     are shared. By `time`, parts follow each other: no post of one was uploaded after any post of
-    the next, and pairs that straddle a cut are in none.
+    the next, and pairs that straddle a cut are in none; as the cuts are where the sizes asked for
+    would end, parts come out smaller by those.
 
     `fractions` are of pairs; `counts` (pairs of train, val, test; one may be "rest") replace them.
     Raises UserInputError for fractions that do not add up to 1 or counts beyond the pairs,
