@@ -81,8 +81,8 @@ def test_what_cannot_be_split() -> None:
     with pytest.raises(DataError, match="have no times"):
         split_pairs(pairs_by({"a": 5}), by="time")
     for counts, fault in (
-        ((1, 2, 3), "there are 5 pairs"),
-        (("rest", 9, 0), "there are 5 pairs"),
+        ((1, 2, 3), "holds 5 pairs"),
+        (("rest", 9, 0), "holds 5 pairs"),
         (("rest", "rest", 1), "one of which may be 'rest'"),
         ((-1, "rest", 1), "must be three from 0"),
     ):
@@ -135,3 +135,10 @@ def test_by_time_leaves_out_only_pairs_across_a_cut() -> None:
     done = split_pairs(timed([(0, 1), (1, 2), (2, 30), (30, 31), (31, 32)]), "time", (0.6, 0, 0.4))
     assert done.pairs["split"].to_pylist() == ["train", "train", "train", None, "test"]
     assert (done.left_out, done.users_shared) == (1, 1)
+
+
+def test_by_time_stated_counts_lose_what_straddles_their_cuts() -> None:
+    hours = [(0, 1), (1, 2), (2, 30), (30, 31), (31, 32)]
+    done = split_pairs(timed(hours), "time", counts=("rest", 1, 2))
+    assert [part.pairs for part in done.parts] == [2, 0, 2]
+    assert done.left_out == 1

@@ -16,7 +16,7 @@ from i2pa.errors import DataError
 from i2pa.pairs import pairs_from_levels
 from i2pa.training import FINETUNE, PROBE, cross_validate
 from i2pa.training.compare import OutOfFold, chance_of_best, chosen_within, gain
-from i2pa.training.crossval import user_folds
+from i2pa.training.fold import user_folds
 from i2pa.training.pairset import PairSet
 from made_up import album
 

@@ -17,7 +17,8 @@ import pyarrow.csv as pa_csv
 
 from i2pa.audit.codes import decode_shortcodes, upload_times
 from i2pa.errors import DataError, UserInputError
-from i2pa.pairs.schema import PAIRS, TIME, read_pairs, with_metadata
+from i2pa.pairs.schema import PAIRS, TIME, check_pairs_table, read_pairs, with_metadata
+from i2pa.words import many
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -91,9 +92,7 @@ def read_pair_list(path: str | os.PathLike[str]) -> tuple[pa.Table, tuple[str, .
 
 def shape(table: pa.Table) -> PairList:
     """A pairs table as a PairList. Raises DataError where it has no pair or no positive weight."""
-    missing = [name for name in PAIRS.names if name not in table.column_names]
-    if missing:
-        raise DataError(f"this is not a table of pairs: it has no {', '.join(missing[:4])}")
+    check_pairs_table(table)
     if table.num_rows == 0:
         raise DataError("there is no pair to audit")
     weight = table["weight"].fill_null(1.0).to_numpy().astype(np.float64)
@@ -131,14 +130,13 @@ def _read_released(file: Path) -> tuple[pa.Table, tuple[str, ...]]:
     sound = (loser_ids > 0) & (winner_ids > 0)
     if not sound.any():
         raise DataError(
-            f"none of {raw.num_rows:,} rows holds two Instagram shortcodes", where=str(file)
+            f"none of {many(raw.num_rows, 'row')} holds two Instagram shortcodes", where=str(file)
         )
     notes: tuple[str, ...] = ()
     if not sound.all():
         first = int(np.flatnonzero(~sound)[0]) + 2
-        notes = (
-            f"{(~sound).sum():,} rows left out: not two Instagram shortcodes (first: row {first})",
-        )
+        lost = many((~sound).sum(), "row")
+        notes = (f"{lost} left out: not two Instagram shortcodes (first: row {first})",)
     kept = raw.filter(pa.array(sound))
     n = kept.num_rows
     columns: dict[str, object] = dict.fromkeys(PAIRS.names, pa.nulls(n))
