@@ -47,6 +47,18 @@ _CFA, _LINEAR_RAW = 32803, 34892
 _RAW_COMPRESSIONS = frozenset({32767, 32769, 32770, 34713, 65535})
 
 
+_PICTURE_HEADS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", *_TIFF_MAGIC, *_RAW_MAGIC)
+
+
+def begins_like_a_picture(head: bytes) -> bool:
+    """Whether no text begins as a file whose first 16 bytes or more are `head`."""
+    return (
+        head.startswith(_PICTURE_HEADS)
+        or head[4:8] == b"ftyp"
+        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+    )
+
+
 def kind_of(file: BinaryIO) -> Kind:
     """The kind of picture in `file`; its position is put back to the start.
 
