@@ -106,3 +106,13 @@ def test_less_memory_is_a_limit_as_well(run, tiny, tmp_path):
     assert "take 4 MB to decode, over the limit of 1 MB" in result.stderr
     for bad in ("0", "4001"):
         assert run("score", path, "--decode-memory", bad).exit_code == 2
+
+
+def test_copies_where_the_pattern_looks_are_refused_before_any_work(run, tiny, album):
+    asked = ("rank", album / "**" / "*", "--model", tiny, "--copy-to", album / "best")
+    result = run(*asked)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(
+        f"i2pa: {album / 'best'}: lies where {album / '**' / '*'} looks"
+    )
+    assert not (album / "best").exists()

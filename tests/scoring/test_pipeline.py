@@ -13,11 +13,8 @@ from PIL import Image
 
 from i2pa.errors import ModelError, UserInputError
 from i2pa.images.find import Found
-from i2pa.models.metadata import ModelMetadata
-from i2pa.models.onnx_engine import OnnxEngine
-from i2pa.models.registry import find_model
 from i2pa.models.score_cache import FileState, ScoreCache
-from i2pa.scoring import Failure, Scorer, load_model, pipeline
+from i2pa.scoring import Failure, load_model, pipeline
 from i2pa.scoring.pipeline import Measured
 from tiny_models import noise, tiny_model
 
@@ -208,37 +205,6 @@ def test_large_files_are_worked_on_one_at_a_time(model, album, monkeypatch):
     monkeypatch.setattr(pipeline.Decoder, "decode_bytes", watched)
     load_model(model, threads=4).score(album)
     assert entered == [True] * len(album)
-
-
-@pytest.mark.parametrize("callers", [1, 2])
-def test_no_more_threads_call_the_engine_than_it_likes(model, album, callers):
-    scorer = load_model(model, threads=4)
-    scorer._turns = threading.Semaphore(callers)
-    plain, inside, most = scorer._engine.run, [], [0]
-
-    def watched(pixels, outputs):
-        inside.append(1)
-        most[0] = max(most[0], len(inside))
-        time.sleep(0.005)
-        arrays = plain(pixels, outputs)
-        inside.pop()
-        return arrays
-
-    scorer._engine.run = watched
-    assert len(scorer.score(album).items) == len(album)
-    assert most == [callers]
-
-
-def test_a_scorer_takes_the_number_of_callers_from_its_engine(model):
-    class OneCaller(OnnxEngine):
-        callers = property(lambda self: 1, lambda self, _: None)
-
-    file = find_model(model)
-    engine = OneCaller(file.data)
-    metadata = ModelMetadata.from_strings(engine.metadata, where="x")
-    scorer = Scorer(engine, metadata, file.sha256, threads=4)
-    assert scorer._turns.acquire(blocking=False)
-    assert not scorer._turns.acquire(blocking=False)
 
 
 def test_streams_may_run_at_once_on_one_scorer_and_cache(model, album):

@@ -64,10 +64,11 @@ class Delivery:
     dry_run: bool = False
 
 
-def check(delivery: Delivery, places: Sequence[str | Path]) -> None:
+def check(delivery: Delivery, places: Sequence[str | Path], patterns: Sequence[Path] = ()) -> None:
     """Refuse, before anything is scored, what cannot be delivered.
 
-    `places` are the folders and files to be ranked. Raises UserInputError.
+    `places` are the folders and files to be ranked, `patterns` what named them, if any did. Raises
+    UserInputError.
     """
     for given, option in (
         (delivery.stars, "--stars"),
@@ -91,7 +92,7 @@ def check(delivery: Delivery, places: Sequence[str | Path]) -> None:
             )
         _check_writable(delivery.html.absolute().parent)
     if delivery.copy_to is not None:
-        check_apart(delivery.copy_to, places)
+        check_apart(delivery.copy_to, (*places, *patterns), {Path(place).name for place in places})
         _check_writable(delivery.copy_to.absolute())
 
 

@@ -121,7 +121,7 @@ def rank(
     form = form_of(as_json, as_csv, out)
     wanted = delivery.Delivery(html, copy_to, xmp, stars, sidecar, overwrite_ratings, dry_run)
     named = _listed(places, column)
-    delivery.check(wanted, named)
+    delivery.check(wanted, named, places)
     pictures = found_among(named)
     files = [file for picture in pictures for file in picture.files]
     _check_outputs((out, html), places, files)

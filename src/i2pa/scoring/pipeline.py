@@ -116,12 +116,9 @@ class Pipeline:
         variant: Variant,
         *,
         threads: int,
-        turns: threading.Semaphore,
         cache: ScoreCache | None = None,
     ) -> None:
-        """`turns` admits as many threads at once to the engine as it likes."""
         self._engine = engine
-        self._turns = turns
         self._decoder = decoder
         self._variant = variant
         self._threads = threads
@@ -245,8 +242,7 @@ class Pipeline:
     def _through_the_network(self, ready: Sequence[_Ready]) -> list[Result]:
         """Run the network on a batch, and keep what it says before anyone hears of it."""
         pixels = np.stack([step.decoded.pixels for step in ready])
-        with self._turns:
-            arrays = self._engine.run(pixels, self._outputs)
+        arrays = self._engine.run(pixels, self._outputs)
         scores = arrays["score"].astype(np.float64)
         spreads = arrays["spread"].astype(np.float64) if "spread" in arrays else None
         embeddings = _unit_length(arrays["embedding"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -109,7 +108,6 @@ class Scorer:
         )
         self.limits = limits
         self._engine = engine
-        self._turns = threading.Semaphore(engine.callers)
         self._transform = transform_named(metadata.transform)
         self._decoder = self._new_decoder()
         self._variant = Variant(sha256, metadata.transform, engine.precision)
@@ -255,12 +253,7 @@ class Scorer:
 
     def _pipeline(self, cache: ScoreCache | None) -> Pipeline:
         return Pipeline(
-            self._engine,
-            self._decoder,
-            self._variant,
-            threads=self._threads,
-            turns=self._turns,
-            cache=cache,
+            self._engine, self._decoder, self._variant, threads=self._threads, cache=cache
         )
 
     def _place(self, one: Measured) -> ScoredPicture:
