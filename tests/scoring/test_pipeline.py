@@ -5,14 +5,17 @@ import sys
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import i2pa
 from i2pa.errors import ModelError, UserInputError
 from i2pa.images.find import Found
+from i2pa.models import versions as pipeline_versions
 from i2pa.models.score_cache import FileState, ScoreCache
 from i2pa.scoring import Failure, load_model, pipeline
 from i2pa.scoring.pipeline import Measured
@@ -102,17 +105,64 @@ def test_another_model_does_not_get_its_scores(model, album, tmp_path, decoded):
     assert len(decoded) == 3
 
 
-def test_verify_finds_a_file_changed_behind_the_clock(model, album):
-    brightest, changed = album[-1], album[0]
-    size = changed.stat().st_size
+def test_each_engine_gives_out_its_own_scores_alone(model, album, decoded):
+    pytest.importorskip("openvino")
+    for engine in ("openvino", "onnxruntime", "openvino", "auto"):
+        with ScoreCache() as cache:
+            scores = load_model(model, engine=engine).score(album[:3], cache=cache)
+        assert scores.model.engine.startswith(engine.replace("auto", "onnxruntime"))
+    assert len(decoded) == 2 * 3
+
+
+def test_another_version_of_a_library_computes_anew(model, album, decoded, monkeypatch):
+    def scored():
+        del decoded[:]
+        with ScoreCache() as cache:
+            return load_model(model).score(album[:3], cache=cache).model.versions
+
+    first = scored()
+    assert (len(decoded), first.key.startswith(f"i2pa {i2pa.__version__}, engine onnxr")) == (
+        3,
+        True,
+    )
+    plain = pipeline_versions.version
+    monkeypatch.setattr(
+        pipeline_versions, "version", lambda name: "99" if name == "pillow" else plain(name)
+    )
+    assert (scored(), len(decoded)) == (replace(first, pillow="99"), 3)
+    monkeypatch.undo()
+    assert (scored(), len(decoded)) == (first, 0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no time of a file's own change there")
+def test_a_file_changed_with_its_time_put_back_is_read_again(model, album):
+    changed = album[0]
     with ScoreCache() as cache:
         before = load_model(model).score_one(changed, cache=cache)
-    # The same size, time of change and inode, but other bytes.
-    data = bytearray(brightest.read_bytes())
+    written_over(changed, album[-1])
+    expected = load_model(model).score([changed])
+    assert expected.items[0].score != before.score
+    with ScoreCache() as cache:
+        assert load_model(model).score([changed], cache=cache) == expected
+
+
+def written_over(path, other):
+    """The same name, size, time of change and inode, but the other's bytes."""
+    size = path.stat().st_size
+    data = bytearray(other.read_bytes())
     data = data[:size] if len(data) > size else data + bytes(size - len(data))
-    with changed.open("r+b") as file:
+    with path.open("r+b") as file:
         file.write(data)
-    os.utime(changed, (1_600_000_000, 1_600_000_000))
+    os.utime(path, (1_600_000_000, 1_600_000_000))
+
+
+def test_verify_finds_a_file_changed_behind_every_clock(model, album, monkeypatch):
+    brightest, changed = album[-1], album[0]
+    plain = FileState.of
+    monkeypatch.setattr(FileState, "of", lambda path: replace(plain(path), ctime_ns=0))
+    with ScoreCache() as cache:
+        before = load_model(model).score_one(changed, cache=cache)
+    written_over(changed, brightest)
     expected = load_model(model).score([changed])
     with ScoreCache() as cache:
         scorer = load_model(model)

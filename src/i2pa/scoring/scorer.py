@@ -23,6 +23,7 @@ from i2pa.models.engine import AUTO, Engine, load_engine
 from i2pa.models.metadata import Likeness, ModelMetadata
 from i2pa.models.registry import DEFAULT, find_model
 from i2pa.models.score_cache import ScoreCache, Variant
+from i2pa.models.versions import versions
 from i2pa.scoring.best import best_places
 from i2pa.scoring.bursts import MEASURED
 from i2pa.scoring.chances import Chances
@@ -103,14 +104,15 @@ class Scorer:
         if metadata.link == "thurstone" and "spread" not in engine.outputs:
             raise ModelError("the model's link is thurstone, but it has no output spread")
         self.metadata = metadata
+        used = versions(engine.name)
         self.model = ModelUsed(
-            metadata.name, metadata.version, sha256, metadata.transform, engine.name
+            metadata.name, metadata.version, sha256, metadata.transform, engine.name, used
         )
         self.limits = limits
         self._engine = engine
         self._transform = transform_named(metadata.transform)
         self._decoder = self._new_decoder()
-        self._variant = Variant(sha256, metadata.transform, engine.precision)
+        self._variant = Variant(sha256, metadata.transform, engine.name, used.key)
         self._chances = Chances.of(metadata)
         self._quantiles = np.asarray(metadata.reference.quantiles)
         self._threads = threads or usable_cores()
