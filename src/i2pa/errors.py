@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
 FailureKind: TypeAlias = Literal[
+    "no_path",
     "missing",
     "permission",
     "unreadable",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import io
 import os
 import sys
@@ -16,11 +15,8 @@ from typer.core import TyperGroup
 
 import i2pa
 from i2pa import stopping
-from i2pa.cli.output import warn
+from i2pa.cli.output import UNPRINTABLE, set_quiet, warn
 from i2pa.errors import I2paError
-
-UNPRINTABLE = "i2pa-unprintable"
-"""Name of the error handler of stdout and stderr."""
 
 
 class _Commands(TyperGroup):
@@ -91,21 +87,11 @@ def _options(
         raise typer.Exit
 
 
-def _as_bytes_or_mark(error: UnicodeError) -> tuple[str | bytes, int]:
-    """File names that are no valid text come out as the bytes they are; other signs as `?`."""
-    try:
-        return codecs.lookup_error("surrogateescape")(error)
-    except UnicodeError:
-        if not isinstance(error, UnicodeEncodeError):
-            raise
-        return "?" * (error.end - error.start), error.end
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line, with `argv` in place of the process's arguments if given, and exit."""
     # What Pillow warns of (odd EXIF, large pictures) ends as one line of ours, or does not matter.
     warnings.filterwarnings("ignore", module="PIL")
-    codecs.register_error(UNPRINTABLE, _as_bytes_or_mark)
+    set_quiet(False)
     # A stream that the caller closed is None; what is meant for it is lost.
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 (open to the end)
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115

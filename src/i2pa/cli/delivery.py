@@ -64,7 +64,9 @@ class Delivery:
     dry_run: bool = False
 
 
-def check(delivery: Delivery, places: Sequence[str | Path], patterns: Sequence[Path] = ()) -> None:
+def check(
+    delivery: Delivery, places: Sequence[str | Path], patterns: Sequence[str | Path] = ()
+) -> None:
     """Refuse, before anything is scored, what cannot be delivered.
 
     `places` are the folders and files to be ranked, `patterns` what named them, if any did. Raises
@@ -139,7 +141,7 @@ def _write_page(
     output.warn_of(made.failures)
     # A list of favourites leads to the pictures only from there.
     start = "" if _one_folder(places) else f"; its names start from {common_folder(places)}"
-    output.warn(
+    output.note(
         f"wrote {page}: {many(made.pictures, 'picture')}, {made.bytes / 1e6:,.1f} MB{start}"
     )
     return made.pictures > 0
@@ -154,12 +156,12 @@ def _copy(items: Sequence[RankedPicture], folder: Path, dry_run: bool) -> bool:
             output.warn(f"would copy {copy.source} to {copy.target}")
     output.warn_of(made.failures)
     there = f"; {len(made.same):,} were there already" if made.same else ""
-    output.warn(
+    output.note(
         f"{'would copy' if dry_run else 'copied'} {many(len(made.copied), 'file')} to "
         f"{folder}{there}"
     )
     if others := leftovers(plan, folder):
-        output.warn(f"{folder} holds {many(others, 'numbered file')} of another run as well")
+        output.note(f"{folder} holds {many(others, 'numbered file')} of another run as well")
     return bool(made.copied or made.same)
 
 
@@ -182,9 +184,9 @@ def _rate(items: Sequence[RankedPicture], delivery: Delivery) -> bool:
     told = ", ".join(f"{n:,} {_DONE[what]}" for what, n in counts.items() if n)
     if made.failures:
         told = f"{told or 'none written'}; {len(made.failures):,} failed"
-    output.warn(f"sidecars{' (dry run)' if delivery.dry_run else ''}: {told or 'nothing to do'}")
+    output.note(f"sidecars{' (dry run)' if delivery.dry_run else ''}: {told or 'nothing to do'}")
     if counts["kept"] and not delivery.overwrite_ratings:
-        output.warn("--overwrite-ratings replaces ratings that are there, except rejections")
+        output.note("--overwrite-ratings replaces ratings that are there, except rejections")
     return bool(made.rated)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import dataclasses
 import json
@@ -34,6 +35,23 @@ MOST_LINES = 20
 """Failures named one by one; the rest are counted."""
 LEAST_FOLDED = 20
 """Columns of a terminal that names get, however narrow it is."""
+UNPRINTABLE = "i2pa-unprintable"
+"""Name of the error handler of stdout, stderr and files of text."""
+
+_quiet = False
+
+
+def as_bytes_or_mark(error: UnicodeError) -> tuple[str | bytes, int]:
+    """File names that are no valid text come out as the bytes they are; other signs as `?`."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        if not isinstance(error, UnicodeEncodeError):
+            raise
+        return "?" * (error.end - error.start), error.end
+
+
+codecs.register_error(UNPRINTABLE, as_bytes_or_mark)
 
 
 class _Stdout(Console):
@@ -47,21 +65,38 @@ def warn(message: str) -> None:
     print(f"i2pa: {readable(message)}", file=sys.stderr)
 
 
-def warn_of(failures: Sequence[Failure]) -> None:
-    """A line for each of the first `MOST_LINES` failures, and how many more there are."""
+def set_quiet(quiet: bool) -> None:
+    """Whether this command says nothing but what went wrong."""
+    global _quiet
+    _quiet = quiet
+
+
+def note(message: str) -> None:
+    """As `warn`, but of what is no trouble: nothing where the command is to be quiet."""
+    if not _quiet:
+        warn(message)
+
+
+def warn_of(failures: Sequence[Failure], more: int = 0) -> None:
+    """A line for each of the first `MOST_LINES` failures, and how many more there are.
+
+    `more` counts those that are not among `failures`.
+    """
     for failure in failures[:MOST_LINES]:
+        where = f"{failure.path}: " if failure.path else ""
         remedy = f"; {failure.remedy}" if failure.remedy else ""
-        warn(f"{failure.path}: {failure.reason}{remedy}")
-    if len(failures) > MOST_LINES:
-        warn(f"and {len(failures) - MOST_LINES:,} more")
+        warn(f"{where}{failure.reason}{remedy}")
+    more += max(len(failures) - MOST_LINES, 0)
+    if more:
+        warn(f"and {more:,} more")
 
 
-def warn_of_stand_ins(stand_ins: Sequence[StandIn]) -> None:
+def note_stand_ins(stand_ins: Sequence[StandIn]) -> None:
     """A line for each of the first `MOST_LINES` files scored in another's place."""
     for one in stand_ins[:MOST_LINES]:
-        warn(f"{one.instead_of}: {one.reason}; {one.path} was scored in its place")
+        note(f"{one.instead_of}: {one.reason}; {one.path} was scored in its place")
     if len(stand_ins) > MOST_LINES:
-        warn(f"and {len(stand_ins) - MOST_LINES:,} more in the same way")
+        note(f"and {len(stand_ins) - MOST_LINES:,} more in the same way")
 
 
 def printable(name: str) -> Text:
@@ -146,11 +181,15 @@ class _Rate(ProgressColumn):
 
 
 @contextlib.contextmanager
-def progress(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+def progress(what: str, unit: str, *, hidden: bool = False) -> Iterator[Callable[[int, int], None]]:
     """Gives a function to call with (done, total): a bar on a terminal, plain lines elsewhere.
 
-    Nothing shows before its first call.
+    Nothing shows before its first call, and nothing at all where it is `hidden`, or the command is
+    to be quiet.
     """
+    if _quiet or hidden:
+        yield _say_nothing
+        return
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _plain_progress(what, unit)
@@ -165,6 +204,10 @@ def progress(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(what, total=None, visible=False)
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+
+def _say_nothing(done: int, total: int) -> None:
+    del done, total
 
 
 def _plain_progress(what: str, unit: str) -> Callable[[int, int], None]:

@@ -1,26 +1,40 @@
-"""How scores, rankings and comparisons are shown: tables, JSON, CSV and Parquet."""
+"""How rankings and comparisons are shown: tables, JSON, CSV and Parquet.
+
+Scores, of which there may be any number, are `writers`' business.
+"""
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import importlib.util
 import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from i2pa.cli import output
-from i2pa.errors import DataError, MissingExtraError, UserInputError, needs_extra
+from i2pa.cli.writers import (
+    SCORE_CELLS,
+    csv_writer,
+    harmless,
+    parquet_metadata,
+    score_cells,
+    title_of,
+    valid_text,
+)
+from i2pa.errors import UserInputError
 from i2pa.files import whole_file
-from i2pa.scoring import Comparison, RankedPicture, Ranking, ScoredPicture, Scores
+from i2pa.images.failure import Failure
+from i2pa.images.tables import pyarrow_for
+from i2pa.scoring import Comparison, RankedPicture, Ranking
 from i2pa.scoring.names import readable
 from i2pa.words import many
 
 FILES = ("json", "csv", "parquet")
 
-_SCORE_COLUMNS = ("path", "score", "percentile", "level")
+Listed = TypeVar("Listed", Ranking, Comparison)
+
 _RANK_COLUMNS = (
     "path",
     "rank",
@@ -36,34 +50,37 @@ _RANK_COLUMNS = (
 )
 
 
-def form_of(as_json: bool, as_csv: bool, out: Path | None) -> str:
-    """`table`, `json`, `csv` or `parquet`, checked before any work is done.
+def form_of(flags: Mapping[str, bool], out: Path | None, files: Sequence[str] = FILES) -> str:
+    """`table`, or one of the forms that `flags` and the suffix of `out` tell, before any work.
 
-    Raises UserInputError where options contradict each other or the suffix tells no format, and
-    MissingExtraError where Parquet cannot be written.
+    Raises UserInputError where options contradict each other, the suffix tells none of `files`, or
+    Parquet cannot be written.
     """
-    if as_json and as_csv:
-        raise UserInputError("--json and --csv exclude each other")
+    asked = [form for form, given in flags.items() if given]
+    if len(asked) > 1:
+        raise UserInputError(f"--{asked[0]} and --{asked[1]} exclude each other")
     if out is None:
-        return "json" if as_json else "csv" if as_csv else "table"
+        return asked[0] if asked else "table"
     form = out.suffix.lower().removeprefix(".")
-    if form not in FILES:
+    if form not in files:
+        *others, last = (f".{name}" for name in files)
         raise UserInputError(
             "the suffix decides the format",
             where=str(out),
-            remedy="name it .json, .csv or .parquet",
+            remedy=f"name it {', '.join(others)} or {last}",
         )
-    if (as_json and form != "json") or (as_csv and form != "csv"):
-        raise UserInputError(f"--output {out} and --{'json' if as_json else 'csv'} disagree")
-    if form == "parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise MissingExtraError("writing Parquet", "data")
+    if asked and asked[0] != form:
+        raise UserInputError(f"--output {out} and --{asked[0]} disagree")
+    if form == "parquet":
+        pyarrow_for("writing Parquet")
     return form
 
 
-def show(result: Scores | Ranking, form: str, out: Path | None) -> None:
-    """Print a result, or write it to `out`."""
+def show(result: Ranking, form: str, out: Path | None) -> None:
+    """Print a ranking, or write it to `out`."""
     if form == "table":
-        _print_pictures(result)
+        if result.items:
+            _print_ranking(_title(result), result.items)
         return
     if out is None:
         # A file or program gets names as they are.
@@ -73,20 +90,31 @@ def show(result: Scores | Ranking, form: str, out: Path | None) -> None:
         if form == "parquet":
             _write_parquet(result, aside)
         else:
-            aside.write_text(_text(result, form), encoding="utf-8", errors="surrogateescape")
-    output.warn(f"wrote {out}: {many(len(result.items), 'picture')}")
+            aside.write_text(_text(result, form), encoding="utf-8", errors=output.UNPRINTABLE)
+    output.note(f"wrote {out}: {many(len(result.items), 'picture')}")
 
 
-def report_failures(result: Scores | Ranking, given: int) -> None:
-    """List what could not be scored, or not by its first file. Raises DataError if nothing was."""
-    output.warn_of_stand_ins(result.stand_ins)
-    output.warn_of(result.failures)
-    if not result.failures:
-        return
-    if len(result.failures) == given:
-        none = "the one picture given" if given == 1 else f"none of {given:,} pictures"
-        raise DataError(f"{none} could{' not' if given == 1 else ''} be scored")
-    output.warn(f"{len(result.failures):,} of {given:,} pictures could not be scored")
+def as_given(result: Listed, names: Mapping[str, str], pathless: Sequence[Failure] = ()) -> Listed:
+    """The same with each path as it was given, by the path that was looked at.
+
+    `pathless` are the failures of rows that gave none.
+    """
+
+    def name(path: str) -> str:
+        return names.get(path, path)
+
+    items = tuple(
+        replace(item, path=name(item.path), twins=tuple(map(name, item.twins)))
+        for item in result.items
+    )
+    failures = (*pathless, *(replace(one, path=name(one.path)) for one in result.failures))
+    if isinstance(result, Comparison):
+        return replace(result, items=items, failures=failures)
+    stand_ins = tuple(
+        replace(one, path=name(one.path), instead_of=name(one.instead_of))
+        for one in result.stand_ins
+    )
+    return replace(result, items=items, failures=failures, stand_ins=stand_ins)
 
 
 def show_comparison(result: Comparison, as_json: bool) -> None:
@@ -98,7 +126,7 @@ def show_comparison(result: Comparison, as_json: bool) -> None:
     output.warn_of(result.failures)
     if result.failures:
         given = len(result.items) + len(result.failures)
-        output.warn(f"{len(result.failures):,} of {given:,} pictures could not be compared")
+        output.note(f"{len(result.failures):,} of {given:,} pictures could not be compared")
 
 
 def _print_comparison(result: Comparison) -> None:
@@ -148,25 +176,13 @@ def _verdict(result: Comparison) -> str:
     return f"{winner} is ahead" if winner else result.verdict
 
 
-def _title(result: Scores | Ranking | Comparison) -> str:
-    return f"{result.model.tag} · percentiles refer to: {result.reference}"
+def _title(result: Ranking | Comparison) -> str:
+    return title_of(result.model, result.reference)
 
 
-def _print_pictures(result: Scores | Ranking) -> None:
-    if not result.items:
-        return
-    if isinstance(result, Scores):
-        _print_scores(_title(result), result.items)
-    else:
-        _print_ranking(_title(result), result.items)
-
-
-def _print_scores(title: str, items: Sequence[ScoredPicture]) -> None:
-    columns = ("percentile", "level", "score", "picture")
-    rows = [
-        (f"{item.percentile:.1f}", item.level, f"{item.score:+.2f}", item.path) for item in items
-    ]
-    output.print_table(title, columns, rows, numbers=("percentile", "score"))
+def _print_scores(title: str, items: Sequence[RankedPicture]) -> None:
+    rows = [score_cells(item) for item in items]
+    output.print_table(title, SCORE_CELLS, rows, numbers=("percentile", "score"))
 
 
 def _print_ranking(title: str, items: Sequence[RankedPicture]) -> None:
@@ -200,28 +216,21 @@ def _group(item: RankedPicture) -> str:
     return f"{item.group} best" if item.group_rank == 1 else str(item.group)
 
 
-def _text(result: Scores | Ranking, form: str, for_people: bool = False) -> str:
+def _text(result: Ranking, form: str, for_people: bool = False) -> str:
     if form == "json":
-        kind = "score" if isinstance(result, Scores) else "rank"
-        return output.as_json(f"i2pa.{kind}/1", result) + "\n"
+        return output.as_json("i2pa.rank/1", result) + "\n"
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_RANK_COLUMNS if isinstance(result, Ranking) else _SCORE_COLUMNS)
+    writer = csv_writer(text)
+    writer.writerow(_RANK_COLUMNS)
     for item in result.items:
         row = _flat(item).values()
-        writer.writerow(map(_harmless, row) if for_people else row)
+        writer.writerow(map(harmless, row) if for_people else row)
     return text.getvalue()
 
 
-def _harmless(value: object) -> object:
-    return readable(value) if isinstance(value, str) else value
-
-
-def _flat(item: ScoredPicture) -> dict[str, object]:
+def _flat(item: RankedPicture) -> dict[str, object]:
     """One row of a table, in the order of its columns."""
     fields = dict(vars(item))
-    if not isinstance(item, RankedPicture):
-        return {name: fields[name] for name in _SCORE_COLUMNS}
     fields["tied_from"], fields["tied_to"] = item.tied_with or (None, None)
     fields["taken"] = item.taken.isoformat() if item.taken else None
     # One cell holds any number of names, whatever signs are in them.
@@ -229,10 +238,8 @@ def _flat(item: ScoredPicture) -> dict[str, object]:
     return {name: fields[name] for name in _RANK_COLUMNS}
 
 
-def _write_parquet(result: Scores | Ranking, path: Path) -> None:
-    with needs_extra("writing Parquet", "data"):
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+def _write_parquet(result: Ranking, path: Path) -> None:
+    pa, pq = pyarrow_for("writing Parquet")
     types = {
         "path": pa.string(),
         "rank": pa.int32(),
@@ -246,21 +253,15 @@ def _write_parquet(result: Scores | Ranking, path: Path) -> None:
         "taken": pa.timestamp("us"),
         "twins": pa.list_(pa.string()),
     }
-    names = _RANK_COLUMNS if isinstance(result, Ranking) else _SCORE_COLUMNS
-    rows = []
-    for item in result.items:
-        row = _flat(item) | {"path": _as_text(item.path)}
-        if isinstance(item, RankedPicture):
-            row |= {"taken": item.taken, "twins": [_as_text(twin) for twin in item.twins]}
-        rows.append(row)
-    about = {
-        "i2pa.model": json.dumps(dataclasses.asdict(result.model)),
-        "i2pa.reference": result.reference,
-    }
-    schema = pa.schema([(name, types[name]) for name in names], metadata=about)
+    rows = [
+        _flat(item)
+        | {
+            "path": valid_text(item.path),
+            "taken": item.taken,
+            "twins": [valid_text(twin) for twin in item.twins],
+        }
+        for item in result.items
+    ]
+    about = parquet_metadata(result.model, result.reference)
+    schema = pa.schema([(name, types[name]) for name in _RANK_COLUMNS], metadata=about)
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
-
-
-def _as_text(name: str) -> str:
-    r"""Parquet holds UTF-8: stray bytes in a file name are written as `\udcff`."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")

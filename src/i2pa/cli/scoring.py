@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +15,15 @@ import typer
 
 from i2pa.cli import delivery, output
 from i2pa.cli.app import app
-from i2pa.cli.results import form_of, report_failures, show, show_comparison
+from i2pa.cli.failures import MaxFailures, MostFailures, Tally
+from i2pa.cli.results import as_given, form_of, show, show_comparison
+from i2pa.cli.writers import Heading, check_carried, writer
 from i2pa.errors import UserInputError
 from i2pa.files import check_not_input
+from i2pa.images.failure import Failure
 from i2pa.images.find import found_among
-from i2pa.images.lists import listed
+from i2pa.images.lists import STDIN
+from i2pa.images.rows import Rows
 from i2pa.models.catalogue import LITE2
 from i2pa.models.checks import kept_checks, processor_name
 from i2pa.models.engine import AUTO, PRECISIONS, precision_named
@@ -27,13 +33,24 @@ from i2pa.models.score_cache import ScoreCache
 from i2pa.scoring import Scorer, load_model
 from i2pa.scoring.bursts import MEASURED
 from i2pa.scoring.ranking import RankOptions
+from i2pa.scoring.rows import failure_of, score_rows
 from i2pa.scoring.scorer import MOST_MEGABYTES
+from i2pa.words import many
 
+ROW_FILES = ("csv", "jsonl", "parquet", "json")
+STREAMED = ("csv", "jsonl")
+
+_WHERE_LISTS_START = (
+    "paths in a list or table start from its folder; to start those of a list from here, give it "
+    "as: - < LIST"
+)
+
+# As text, since a path would not come out as it was given.
 Places = Annotated[
-    list[Path],
+    list[str],
     typer.Argument(
         help="Folders (searched in depth), picture files, globs, lists of paths (.txt), tables of "
-        "paths (.csv, .tsv, .parquet), or - for a list on stdin."
+        "paths (.csv, .tsv, .jsonl, .parquet), or - for a list on stdin."
     ),
 ]
 ColumnOption = Annotated[
@@ -52,9 +69,32 @@ PrecisionOption = Annotated[
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 CsvFlag = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
+JsonlFlag = Annotated[
+    bool, typer.Option("--jsonl", help="Print JSON Lines, each as soon as it is known.")
+]
 OutFile = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="Write to a .json, .csv or .parquet file instead."),
+]
+RowsFile = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Write to a .csv, .jsonl, .parquet or .json file instead."),
+]
+CarryOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--carry",
+        metavar="COLUMN",
+        help="Take a column of the table along, such as an id; may be given again.",
+    ),
+]
+QuietFlag = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        help="Neither progress nor summary; what fails is still named.",
+    ),
 ]
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Neither use nor keep scores of earlier runs.")
@@ -113,62 +153,98 @@ def rank(
     decode_memory: DecodeMemory = None,
     no_cache: NoCache = False,
     verify: Verify = False,
+    max_failures: MaxFailures = None,
+    quiet: QuietFlag = False,
 ) -> None:
     """Rank pictures, best first. Example: i2pa rank ~/album --best 9"""
+    output.set_quiet(quiet)
     for given, option in ((diverse, "--diverse"), (whole_groups, "--all")):
         if given and best is None:
             raise UserInputError(f"{option} needs --best", remedy="say how many, as --best 9")
-    form = form_of(as_json, as_csv, out)
+    form = form_of({"json": as_json, "csv": as_csv}, out)
+    most = MostFailures.of(max_failures)
     wanted = delivery.Delivery(html, copy_to, xmp, stars, sidecar, overwrite_ratings, dry_run)
-    named = _listed(places, column)
-    delivery.check(wanted, named, places)
-    pictures = found_among(named)
+    asked = _asked(_fetchable(places), column)
+    delivery.check(wanted, asked.paths, places)
+    pictures = found_among(asked.paths) if asked.paths else []
     files = [file for picture in pictures for file in picture.files]
     _check_outputs((out, html), places, files)
     scorer = _load(model, engine, precision, decode_memory)
     likeness = _likeness(scorer, alike, alike_burst)
     options = RankOptions(best, diverse, whole_groups, likeness)
     with _scoring(no_cache, verify) as cache, output.progress("scoring", "pictures") as progress:
-        ranking, shown = scorer.rank_all(pictures, options, progress=progress, cache=cache)
+        ranking, chosen = scorer.rank_all(pictures, options, progress=progress, cache=cache)
+    shown = as_given(chosen, asked.names, asked.pathless)
     show(shown, form, out)
-    report_failures(ranking, len(pictures))
-    delivery.deliver(ranking, wanted, places=named, shown=shown, limits=scorer.limits)
+    output.note_stand_ins(shown.stand_ins)
+    tally = Tally()
+    for result in (*ranking.items, *shown.failures):
+        tally.add(result)
+    tally.report()
+    delivery.deliver(ranking, wanted, places=asked.paths, shown=chosen, limits=scorer.limits)
+    tally.end(most)
 
 
 @app.command()
 def score(
     pictures: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             help="Picture files, globs, lists (.txt) or tables of paths, or - for a list on stdin."
         ),
     ],
     column: ColumnOption = None,
+    carry: CarryOption = None,
     model: ModelOption = DEFAULT,
     engine: EngineOption = AUTO,
     precision: PrecisionOption = "float32",
     as_json: JsonFlag = False,
     as_csv: CsvFlag = False,
-    out: OutFile = None,
+    as_jsonl: JsonlFlag = False,
+    out: RowsFile = None,
     decode_memory: DecodeMemory = None,
     no_cache: NoCache = False,
     verify: Verify = False,
+    max_failures: MaxFailures = None,
+    quiet: QuietFlag = False,
 ) -> None:
-    """Score pictures in the order given. Example: i2pa score a.jpg b.png --csv"""
-    form = form_of(as_json, as_csv, out)
-    places, pictures = pictures, _files(pictures, column)
-    _check_outputs((out,), places, pictures)
+    """Score pictures, a row for each, in the order given.
+
+    Example: i2pa score a.jpg b.png --csv
+
+    Example: i2pa score posts.csv --column photo --carry id -o scores.parquet
+    """
+    output.set_quiet(quiet)
+    form = form_of({"json": as_json, "csv": as_csv, "jsonl": as_jsonl}, out, ROW_FILES)
+    carried = check_carried(carry)
+    most = MostFailures.of(max_failures)
+    rows = Rows(_files(pictures), column=column, carry=carried, each_by_itself=True)
+    given = _count(rows, out, pictures)
     scorer = _load(model, engine, precision, decode_memory)
-    with _scoring(no_cache, verify) as cache, output.progress("scoring", "pictures") as progress:
-        scores = scorer.score(pictures, progress=progress, cache=cache)
-    show(scores, form, out)
-    report_failures(scores, len(pictures))
+    heading = Heading(scorer.model, scorer.metadata.reference.name, carried, rows.types)
+    tally = Tally()
+    with writer(form, out, heading) as write:
+        # Rows that come to a terminal one by one are progress enough.
+        hidden = out is None and form in STREAMED and sys.stdout.isatty()
+        with (
+            _scoring(no_cache, verify) as cache,
+            output.progress("scoring", "pictures", hidden=hidden) as progress,
+        ):
+            for row, result in score_rows(scorer, rows, cache=cache):
+                write(row, result)
+                tally.add(result)
+                progress(tally.given, given)
+    if out is not None:
+        output.note(f"wrote {out}: {many(tally.given, 'row')}")
+    listed = any(os.path.lexists(place) for place in pictures) or STDIN in pictures
+    tally.report(none_there=_WHERE_LISTS_START if listed else "")
+    tally.end(most)
 
 
 @app.command()
 def compare(
     pictures: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(metavar="A B [C]...", help="Two pictures or more; globs and lists too."),
     ],
     column: ColumnOption = None,
@@ -181,28 +257,65 @@ def compare(
     verify: Verify = False,
 ) -> None:
     """How likely each picture gets more likes. Example: i2pa compare a.jpg b.jpg"""
-    pictures = _files(pictures, column)
+    asked = _asked(_files(pictures), column, each_by_itself=True)
     scorer = _load(model, engine, precision, decode_memory)
     with _scoring(no_cache, verify) as cache:
-        comparison = scorer.compare(*pictures, cache=cache)
-    show_comparison(comparison, as_json)
+        comparison = scorer.compare(*asked.paths, cache=cache)
+    show_comparison(as_given(comparison, asked.names, asked.pathless), as_json)
 
 
-def _listed(places: list[Path], column: str | None) -> list[Path]:
-    """What the places name. Raises UserInputError for an address of the web."""
+@dataclass(frozen=True)
+class _Asked:
+    """The paths of all rows; how each was given first; and the failures of rows without one."""
+
+    paths: list[Path]
+    names: dict[str, str]
+    pathless: list[Failure]
+
+
+def _asked(places: list[str], column: str | None, *, each_by_itself: bool = False) -> _Asked:
+    asked = _Asked([], {}, [])
+    for row in Rows(places, column=column, each_by_itself=each_by_itself):
+        if row.path is None:
+            asked.pathless.append(failure_of(row))
+        else:
+            asked.paths.append(row.path)
+            asked.names.setdefault(str(row.path), row.given or "")
+    return asked
+
+
+def _fetchable(places: list[str]) -> list[str]:
+    """The same places. Raises UserInputError for an address of the web."""
     for place in places:
-        # A path has lost one of its slashes.
-        if re.match(r"[a-z]{2,}:/", str(place), re.IGNORECASE) and not os.path.lexists(place):
-            raise UserInputError(
-                "addresses are not fetched",
-                where=str(place).replace(":/", "://", 1),
-                remedy="give files",
-            )
-    return listed(places, column=column)
+        if re.match(r"[a-z]{2,}://", place, re.IGNORECASE) and not os.path.lexists(place):
+            raise UserInputError("addresses are not fetched", where=place, remedy="give files")
+    return places
+
+
+def _files(places: list[str]) -> list[str]:
+    """The same places. Raises UserInputError for an address or a folder."""
+    for folder in filter(os.path.isdir, places):
+        raise UserInputError("is a folder", where=folder, remedy=f"try: i2pa rank {folder}")
+    return _fetchable(places)
+
+
+def _count(rows: Rows, out: Path | None, places: Sequence[str]) -> int:
+    """How many rows there are; lists and tables are found sound, or not, before any work.
+
+    Raises as `Rows` does, and UserInputError where one of them, or of the places, is the output.
+    """
+    _check_outputs((out,), places, ())
+    written_over = out is not None and out.exists()
+    number = 0
+    for row in rows:
+        number += 1
+        if written_over and row.path is not None:
+            _check_outputs((out,), (), (row.path,))
+    return number
 
 
 def _check_outputs(
-    outputs: Sequence[Path | None], places: Sequence[Path], pictures: Sequence[Path]
+    outputs: Sequence[Path | None], places: Sequence[str], pictures: Sequence[Path]
 ) -> None:
     for path in outputs:
         if path is not None:
@@ -219,7 +332,7 @@ def _likeness(scorer: Scorer, alike: float | None, alike_burst: float | None) ->
             min(known.same_moment, alike or 1.0) if alike_burst is None else alike_burst,
         )
     if scorer.likeness is None:
-        output.warn(
+        output.note(
             f"{scorer.model.tag} has no cosines of its own to group pictures by: "
             f"{known.same_picture:g}, and {known.same_moment:g} in a burst, were measured for "
             f"{LITE2.tag}; --alike and --alike-burst set others"
@@ -245,15 +358,8 @@ def _load(model: str, engine: str, precision: str, decode_memory: int | None) ->
             "how many pairs it turns round was not checked here: "
             f"i2pa models check {model} --images FOLDER --engine {engine} --precision {precision}"
         )
-    output.warn(f"{name}: {cost}")
+    output.note(f"{name}: {cost}")
     return scorer
-
-
-def _files(places: list[Path], column: str | None) -> list[Path]:
-    """Picture files in the order given, repeats kept. Raises UserInputError for a folder."""
-    for folder in (path for path in places if path.is_dir()):
-        raise UserInputError("is a folder", where=str(folder), remedy=f"try: i2pa rank {folder}")
-    return _listed(places, column)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Which files are the pictures to look at: places on a command line to a list of files.
 
-What a list, a glob or a table names is `lists`' business; whether a file really is a picture, its
+What a list, a glob or a table names is `rows`' business; whether a file really is a picture, its
 bytes decide later.
 """
 
@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from i2pa.errors import DataError
 from i2pa.images.formats import HEIC_SUFFIXES, JPEG_SUFFIXES, RAW_SUFFIXES, SUFFIXES
-from i2pa.images.lists import listed
+from i2pa.images.rows import listed
 from i2pa.images.walk import folders_below
 
 
@@ -51,7 +51,7 @@ def found_in(
     stdin: BinaryIO | None = None,
     base: Path | None = None,
 ) -> list[Found]:
-    """The pictures of all places: files, folders, globs, lists, tables, as `lists.listed` reads.
+    """The pictures of all places: files, folders, globs, lists, tables, as `rows.listed` reads.
 
     Raises UserInputError where a place does not exist and DataError where no picture is found.
     """

@@ -1,4 +1,4 @@
-"""Pictures named by something else than themselves: globs, lists of paths, columns of tables.
+"""Lists of paths, in a file or on standard input.
 
 A list has one path a line, as the page of a ranking saves its favourites: a path that a line cannot
 hold stands as a JSON string. On stdin each may end with NUL instead, and is then taken as it is.
@@ -7,55 +7,26 @@ hold stands as a JSON string. On stdin each may end with NUL instead, and is the
 from __future__ import annotations
 
 import codecs
-import csv
+import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from i2pa.errors import DataError, UserInputError, needs_extra
+from i2pa.errors import DataError, UserInputError
 from i2pa.images.formats import SUFFIXES, begins_like_a_picture
-from i2pa.images.globs import is_pattern, matches
+from i2pa.images.tables import SUFFIXES as TABLES
 
-COLUMNS = ("image", "path", "file", "filename")
-"""Names that a table's column of pictures may have, in any case; the first found counts."""
-
-STDIN = Path("-")
-_TABLES = frozenset({".csv", ".tsv", ".parquet"})
-_LIST_SUFFIX = ".txt"
-_LONGEST_FIELD = 1 << 20
+STDIN = "-"
+LIST_SUFFIX = ".txt"
 # Enough to tell a list by its first lines.
 _HEAD = 1 << 14
+_CHUNK = 1 << 20
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
-
-def listed(
-    places: Iterable[str | Path],
-    *,
-    column: str | None = None,
-    stdin: BinaryIO | None = None,
-    base: Path | None = None,
-) -> list[Path]:
-    """Files and folders named by `places`, in the order given, repeats kept.
-
-    A place is a file or folder; `-` for a list on `stdin` (the process's own where None); a glob
-    that the shell left alone (`**` for any depth); a list of paths (see `is_list`), one a line; or
-    a `.csv`, `.tsv` or `.parquet` table with a column of paths, one of COLUMNS or `column`. Paths
-    are relative to `base`, else to the folder of the list or table, and those on stdin to the
-    folder worked in. Files that lists and tables name may be missing: that is for reading to say.
-    Raises UserInputError where a place does not exist, matches nothing or lacks the column, or
-    where there is a `column` and no table; DataError where a list or table names nothing, or a
-    list only what is missing.
-    """
-    given = [Path(place) for place in places]
-    if column is not None and not any(map(_is_table, given)):
-        raise UserInputError(
-            f"there is no table to take the column {column!r} from",
-            remedy="--column goes with a .csv, .tsv or .parquet file",
-        )
-    return [path for place in given for path in _named_by(place, column, stdin, base)]
 
 
 def is_list(place: Path) -> bool:
@@ -64,20 +35,20 @@ def is_list(place: Path) -> bool:
     What begins like a picture is one, whatever it is called.
     """
     suffix = place.suffix.lower()
-    if suffix in SUFFIXES or suffix in _TABLES or not place.is_file():
+    if suffix in SUFFIXES or suffix in TABLES or not os.path.isfile(place):  # noqa: PTH113
         return False
     try:
         with place.open("rb") as file:
             head = file.read(_HEAD)
     except OSError:
         # Reading it as a list says why it cannot be.
-        return suffix == _LIST_SUFFIX
+        return suffix == LIST_SUFFIX
     if begins_like_a_picture(head):
         return False
-    if suffix == _LIST_SUFFIX:
+    if suffix == LIST_SUFFIX:
         return True
     whole = head if len(head) < _HEAD else head[: head.rfind(b"\n") + 1]
-    names = list(_names_in(whole))[:20]
+    names = list(names_in(io.BytesIO(whole)))[:20]
     return bool(names) and all(Path(name).suffix.lower() in SUFFIXES for name in names)
 
 
@@ -90,14 +61,11 @@ def paths_in(
     share of its files is missing (`most_missing`; 1: all) that the folder must be wrong, with the
     `remedy`.
     """
-    try:
-        data = place.read_bytes()
-    except OSError as error:
-        raise UserInputError(
-            f"cannot be read as a list of paths ({error.strerror or error})", where=str(place)
-        ) from error
     folder = place.parent if base is None else base
-    paths = _paths(data, folder, str(place))
+    with open_list(place) as file:
+        paths = [path_below(folder, name) for name in names_in(file)]
+    if not paths:
+        raise empty_list(place)
     missing = [path for path in paths if not os.path.lexists(path)]
     if len(missing) >= most_missing * len(paths):
         raise DataError(
@@ -110,51 +78,89 @@ def paths_in(
     return paths
 
 
-def _named_by(
-    place: Path, column: str | None, stdin: BinaryIO | None, base: Path | None
-) -> Iterable[Path]:
-    if place == STDIN:
-        return _paths((stdin or sys.stdin.buffer).read(), base or Path(), "-")
-    if os.path.lexists(place):
-        if _is_table(place):
-            return _from_table(place, column, base)
-        return paths_in(place, base) if is_list(place) else [place]
-    if is_pattern(place):
-        found = matches(place)
-        if not found:
-            raise UserInputError("matches no file", where=str(place))
-        return found
-    raise UserInputError("no such file or folder", where=str(place))
-
-
-def _is_table(place: Path) -> bool:
-    return place.suffix.lower() in _TABLES and place.is_file()
-
-
-def _paths(data: bytes, base: Path, where: str) -> list[Path]:
-    paths = [_path(name, base) for name in _names_in(data)]
-    if not paths:
-        raise DataError("the list is empty", where=where, remedy="write a path a line")
-    return paths
-
-
-def _path(name: str, base: Path) -> Path:
-    path = base / name
+def path_below(folder: Path, name: str) -> Path:
+    """The file that a line of a list means."""
+    path = folder / name
     # Spaces around a name belong to it only where such a file is there.
-    return path if name == name.strip() or os.path.lexists(path) else base / name.strip()
+    return path if name == name.strip() or os.path.lexists(path) else folder / name.strip()
 
 
-def _names_in(data: bytes) -> Iterator[str]:
+def empty_list(place: str | Path) -> DataError:
+    """The error of a list without a line."""
+    return DataError("the list is empty", where=str(place), remedy="write a path a line")
+
+
+@contextmanager
+def open_list(place: Path) -> Iterator[BinaryIO]:
+    """The file of a list. Raises UserInputError where it cannot be read."""
+    try:
+        with place.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise UserInputError(
+            f"cannot be read as a list of paths ({error.strerror or error})", where=str(place)
+        ) from error
+
+
+def read_stdin(stdin: BinaryIO | None) -> bytes:
+    """All of `stdin` (the process's own where None). Raises UserInputError where it is closed."""
+    try:
+        if stdin is None and sys.stdin is None:
+            raise OSError("it is closed")
+        return (stdin or sys.stdin.buffer).read()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UserInputError(
+            f"no list can be read from standard input ({why})",
+            where=STDIN,
+            remedy="pipe a list of paths in, or name its file",
+        ) from error
+
+
+def names_in(file: BinaryIO) -> Iterator[str]:
     """The names in a list: by line, or ended by NUL and then as they are."""
-    if data.startswith(_UTF16):
-        data = data.decode("utf-16", errors="replace").encode(errors="replace")
-    data = data.removeprefix(codecs.BOM_UTF8)
-    if b"\0" in data:
-        yield from (os.fsdecode(name) for name in data.split(b"\0") if name.strip())
+    if file.read(2) in _UTF16:
+        file.seek(0)
+        file = io.BytesIO(file.read().decode("utf-16", errors="replace").encode(errors="replace"))
+    file.seek(0)
+    with_nul = any(b"\0" in chunk for chunk in _chunks(file))
+    file.seek(0)
+    if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+        file.seek(0)
+    if with_nul:
+        yield from (os.fsdecode(name) for name in _ended_by_nul(file) if name.strip())
         return
-    for line in data.splitlines():
-        if line.strip():
-            yield _unquoted(os.fsdecode(line))
+    for lines in file:
+        # A carriage return ends a line by itself, too.
+        for line in lines.splitlines():
+            if line.strip():
+                yield _unquoted(os.fsdecode(line))
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    return iter(partial(file.read, _CHUNK), b"")
+
+
+def _ended_by_nul(file: BinaryIO) -> Iterator[bytes]:
+    begun = b""
+    for chunk in _chunks(file):
+        *whole, begun = (begun + chunk).split(b"\0")
+        yield from whole
+    yield begun
+
+
+def _all_of(stdin: BinaryIO | None) -> bytes:
+    """What comes on standard input. Raises UserInputError where there is none."""
+    try:
+        if stdin is None and sys.stdin is None:
+            raise OSError("it is closed")
+        return (stdin or sys.stdin.buffer).read()
+    except (OSError, ValueError) as error:
+        raise UserInputError(
+            f"no list can be read from standard input ({getattr(error, 'strerror', 0) or error})",
+            where=STDIN,
+            remedy="pipe a list of paths in, or name its file",
+        ) from error
 
 
 def _unquoted(line: str) -> str:
@@ -170,88 +176,3 @@ def _unquoted(line: str) -> str:
         except ValueError:
             pass
     return line
-
-
-def _from_table(table: Path, column: str | None, base: Path | None) -> list[Path]:
-    folder = table.parent if base is None else base
-    try:
-        if table.suffix.lower() == ".parquet":
-            names = list(_parquet_column(table, column))
-        else:
-            names = _text_column(table, column)
-        paths = [folder / name for name in names if name]
-    except OSError as error:
-        raise UserInputError(
-            f"cannot be read ({error.strerror or error})", where=str(table)
-        ) from error
-    if not paths:
-        raise DataError("the table names no picture", where=str(table))
-    return paths
-
-
-def _text_column(table: Path, column: str | None) -> list[str]:
-    with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        delimiter = "\t" if table.suffix.lower() == ".tsv" else _delimiter(file.readline())
-        file.seek(0)
-        csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_FIELD))
-        rows = csv.reader(file, delimiter=delimiter)
-        try:
-            header = next(rows, [])
-            at = header.index(_column(header, column, table))
-            return [row[at] for row in rows if len(row) > at]
-        except csv.Error as error:
-            raise UserInputError(
-                f"line {rows.line_num} cannot be read ({error})",
-                where=str(table),
-                remedy="save it again as UTF-8 CSV",
-            ) from error
-
-
-def _delimiter(header: str) -> str:
-    """Spreadsheets of countries with a decimal comma write semicolons."""
-    return ";" if ";" in header and "," not in header else ","
-
-
-def _parquet_column(table: Path, column: str | None) -> Iterator[str]:
-    with needs_extra("a list of pictures in Parquet", "data"):
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    try:
-        with pq.ParquetFile(table) as file:
-            name = _column(file.schema_arrow.names, column, table)
-            kind = file.schema_arrow.field(name).type
-            if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-                raise UserInputError(
-                    f"column {name!r} holds {kind}, not text",
-                    where=str(table),
-                    remedy="name a column of paths with --column",
-                )
-            for batch in file.iter_batches(columns=[name]):
-                yield from (str(value) for value in batch.column(0).to_pylist() if value)
-    except pa.ArrowException as error:
-        raise UserInputError(
-            f"cannot be read as Parquet ({str(error).splitlines()[0]})", where=str(table)
-        ) from error
-
-
-def _column(names: Sequence[str], wanted: str | None, table: Path) -> str:
-    if wanted is not None:
-        if wanted in names:
-            return wanted
-        raise UserInputError(
-            f"no column {wanted!r}", where=str(table), remedy=f"it has {_some(names)}"
-        )
-    folded = {name.strip().casefold(): name for name in reversed(names)}
-    for known in COLUMNS:
-        if known in folded:
-            return folded[known]
-    raise UserInputError(
-        f"no column called {', '.join(COLUMNS[:-1])} or {COLUMNS[-1]}",
-        where=str(table),
-        remedy=f"name one of its columns with --column: {_some(names)}",
-    )
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:20])
-    return f"{shown}, …" if len(names) > 20 else shown or "none"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,10 +138,18 @@ class Scorer:
         An unreadable picture becomes a failure and the rest go on. `progress` is called with
         (pictures done, pictures given). Raises UserInputError for a single picture.
         """
-        measured, failures = self._measure_all(pictures, progress, cache)
-        items = tuple(map(self._place, measured))
+        items: list[ScoredPicture] = []
+        failures: list[Failure] = []
+        stand_ins: list[StandIn] = []
+        for result in self._measure_each(pictures, progress, cache):
+            if isinstance(result, Failure):
+                failures.append(result)
+                continue
+            items.append(self._place(result))
+            if result.stand_in:
+                stand_ins.append(result.stand_in)
         reference = self.metadata.reference.name
-        return Scores(self.model, reference, items, failures, _stand_ins(measured))
+        return Scores(self.model, reference, tuple(items), tuple(failures), tuple(stand_ins))
 
     def rank(
         self,
@@ -211,7 +219,7 @@ class Scorer:
 
     def stream(
         self, pictures: Iterable[Given], *, cache: ScoreCache | None = None
-    ) -> Iterator[ScoredPicture | Failure]:
+    ) -> Generator[ScoredPicture | Failure, None, None]:
         """Results one by one in the order given, however many pictures, in bounded memory."""
         for result in self.measure(pictures, cache=cache):
             yield result if isinstance(result, Failure) else self._place(result)
@@ -233,19 +241,28 @@ class Scorer:
         progress: Progress | None,
         cache: ScoreCache | None,
     ) -> tuple[list[Measured], tuple[Failure, ...]]:
-        if isinstance(pictures, ONE_PICTURE):
-            raise UserInputError("a list of pictures is needed", remedy="use score_one")
-        pictures = list(pictures)
         measured: list[Measured] = []
         failures: list[Failure] = []
-        for result in self.measure(pictures, cache=cache):
+        for result in self._measure_each(pictures, progress, cache):
             if isinstance(result, Failure):
                 failures.append(result)
             else:
                 measured.append(result)
-            if progress:
-                progress(len(measured) + len(failures), len(pictures))
         return measured, tuple(failures)
+
+    def _measure_each(
+        self,
+        pictures: Iterable[Given],
+        progress: Progress | None,
+        cache: ScoreCache | None,
+    ) -> Iterator[Measured | Failure]:
+        if isinstance(pictures, ONE_PICTURE):
+            raise UserInputError("a list of pictures is needed", remedy="use score_one")
+        pictures = list(pictures)
+        for done, result in enumerate(self.measure(pictures, cache=cache), start=1):
+            yield result
+            if progress:
+                progress(done, len(pictures))
 
     def _new_decoder(self) -> Decoder:
         """One for as long as the scorer lives; what it holds goes with the scorer."""
