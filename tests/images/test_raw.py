@@ -9,7 +9,8 @@ from PIL import Image
 
 from i2pa.errors import ImageError
 from i2pa.images.formats import kind_of
-from i2pa.images.open import Limits, decode, opened, read_header
+from i2pa.images.limits import Limits
+from i2pa.images.open import decode, opened, read_header
 from odd_pictures import corner_colours, dng, encoded, quarters, shows_quarters, turned
 
 # Cameras store the turn, not turned pixels; these are the four that they write.

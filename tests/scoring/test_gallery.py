@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 
 from i2pa.errors import ImageError, UserInputError
 from i2pa.images.decoder import Decoder
-from i2pa.images.open import Limits
+from i2pa.images.limits import Limits
 from i2pa.images.thumbnail import Thumbnail
 from i2pa.images.worker_process import WorkerProcess
 from i2pa.scoring import gallery

@@ -16,7 +16,7 @@ import typer
 
 from i2pa.cli import output
 from i2pa.errors import DataError, UserInputError
-from i2pa.images.open import LIMITS, Limits
+from i2pa.images.limits import LIMITS, Limits
 from i2pa.scoring.copies import check_apart, copy_files, leftovers, plan_copies
 from i2pa.scoring.gallery import write_gallery
 from i2pa.scoring.names import common_folder, short_names

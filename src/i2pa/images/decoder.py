@@ -25,8 +25,9 @@ from i2pa.errors import ImageError
 from i2pa.images.budget import IN_FLIGHT_BYTES, Budget, BudgetClosedError
 from i2pa.images.formats import kind_of
 from i2pa.images.freed import give_back
+from i2pa.images.limits import LIMITS, Limits
 from i2pa.images.meter import TooMuchWorkError
-from i2pa.images.open import LIMITS, Limits, as_image_error, name_of, open_file, opened
+from i2pa.images.open import as_image_error, name_of, open_file, opened
 from i2pa.images.thumbnail import Thumbnail
 from i2pa.images.transforms import Picture, Pixels, Transform, loaded_of
 from i2pa.images.worker_process import WorkerProcess, stopped

@@ -29,7 +29,7 @@ from i2pa.errors import ImageError
 from i2pa.files import whole_file
 from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
-from i2pa.images.open import LIMITS, Limits
+from i2pa.images.limits import LIMITS, Limits
 from i2pa.images.thumbnail import Thumbnail
 from i2pa.metrics.reference import LEVELS
 from i2pa.scoring.names import readable

@@ -15,7 +15,7 @@ from i2pa.errors import ImageError, ModelError, UserInputError
 from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
 from i2pa.images.find import Found
-from i2pa.images.open import LIMITS, Limits
+from i2pa.images.limits import LIMITS, Limits
 from i2pa.images.transforms import transform_named
 from i2pa.metrics.reference import level, percentile
 from i2pa.models.catalogue import known_likeness
