@@ -57,7 +57,9 @@ def opened(monkeypatch):
     """Paths of the files that are read."""
     paths = []
     plain = pipeline.read_bytes
-    monkeypatch.setattr(pipeline, "read_bytes", lambda path: paths.append(path) or plain(path))
+    monkeypatch.setattr(
+        pipeline, "read_bytes", lambda path, limits: paths.append(path) or plain(path)
+    )
     return paths
 
 
@@ -186,8 +188,8 @@ def test_a_file_changed_a_moment_ago_is_not_trusted_by_its_time(model, album, op
 def test_a_file_that_changes_while_it_is_read_is_not_trusted(model, album, monkeypatch):
     plain = pipeline.read_bytes
 
-    def meddled(path):
-        data = plain(path)
+    def meddled(path, limits):
+        data = plain(path, limits)
         os.utime(path, (1_500_000_000, 1_500_000_000))
         return data
 

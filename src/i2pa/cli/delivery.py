@@ -105,6 +105,7 @@ def deliver(
     places: Sequence[str | Path],
     shown: Ranking | None = None,
     limits: Limits = LIMITS,
+    threads: int | None = None,
 ) -> None:
     """Write what was asked for.
 
@@ -121,14 +122,23 @@ def deliver(
         jobs.append(lambda: _copy(shown.items, folder, delivery.dry_run))
     if delivery.html is not None:
         page = delivery.html
-        jobs.append(lambda: _write_page(shown, page, places, limits, delivery.dry_run))
+        cost = _Cost(limits, threads)
+        jobs.append(lambda: _write_page(shown, page, places, cost, delivery.dry_run))
     done = [job() for job in jobs if ranking.items]
     if not all(done):
         raise DataError("not everything asked for could be delivered")
 
 
+@dataclass(frozen=True)
+class _Cost:
+    """What decoding may take."""
+
+    limits: Limits
+    threads: int | None
+
+
 def _write_page(
-    shown: Ranking, page: Path, places: Sequence[str | Path], limits: Limits, dry_run: bool
+    shown: Ranking, page: Path, places: Sequence[str | Path], cost: _Cost, dry_run: bool
 ) -> bool:
     if dry_run:
         output.warn(f"would write {page}: {many(len(shown.items), 'picture')}")
@@ -136,7 +146,13 @@ def _write_page(
     names = short_names([item.path for item in shown.items], places)
     with output.progress("page", "pictures") as progress:
         made = write_gallery(
-            shown, page, names=names, title=_title(places), limits=limits, progress=progress
+            shown,
+            page,
+            names=names,
+            title=_title(places),
+            limits=cost.limits,
+            threads=cost.threads,
+            progress=progress,
         )
     output.warn_of(made.failures)
     # A list of favourites leads to the pictures only from there.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from numbers import Integral
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -93,6 +94,7 @@ def load_engine(
     cannot be had here, ModelError for bytes that are not one of our models.
     """
     precision = precision_named(precision)
+    check_threads(threads)
     chosen = _chosen(engine, precision)
     if chosen == "openvino":
         from i2pa.models.openvino_engine import OpenVinoEngine
@@ -114,6 +116,15 @@ def load_engine(
         check_cuda()
         return OnnxEngine(model, where=where, device="cuda")
     return OnnxEngine(model, where=where)
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise UserInputError unless it is None or a whole number above 0."""
+    whole = isinstance(threads, Integral) and not isinstance(threads, bool)
+    if threads is not None and not (whole and threads >= 1):
+        raise UserInputError(
+            f"threads is {threads!r}", remedy="give a whole number above 0, or None for one a core"
+        )
 
 
 def precision_named(name: str) -> str:
