@@ -19,12 +19,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from i2pa.models.versions import versions
 from i2pa.scoring.gallery import side_for, write_gallery
 from i2pa.scoring.results import ModelUsed, RankedPicture, Ranking
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "pictures"
 DIFFERENT = 20
-NO_MODEL = ModelUsed("none", 1, "", "none", "none")
+NO_MODEL = ModelUsed("none", 1, "", "none", "none", versions("none"))
 
 
 def main() -> None:

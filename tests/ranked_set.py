@@ -8,8 +8,9 @@ from typing import Any
 
 from i2pa.metrics.reference import level
 from i2pa.scoring.results import ModelUsed, RankedPicture, Ranking
+from made_versions import VERSIONS
 
-MODEL = ModelUsed("i2pa-lite2", 1, "0" * 64, "squash260@1", "onnxruntime")
+MODEL = ModelUsed("i2pa-lite2", 1, "0" * 64, "squash260@1", "onnxruntime", VERSIONS)
 
 
 def picture(

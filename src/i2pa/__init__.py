@@ -10,22 +10,41 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from i2pa.audit import audit_pairs
     from i2pa.errors import DataError, I2paError, ImageError, ModelError, UserInputError
+    from i2pa.images.failure import Failure
     from i2pa.images.find import pictures_in
+    from i2pa.images.limits import Limits
+    from i2pa.models.score_cache import ScoreCache
     from i2pa.pairs import PairRules, build_pairs
     from i2pa.personal import personalize
     from i2pa.posts import read_posts
-    from i2pa.scoring import Scorer, load_model
+    from i2pa.scoring import (
+        Comparison,
+        RankedPicture,
+        Ranking,
+        ScoredPicture,
+        Scorer,
+        Scores,
+        load_model,
+    )
     from i2pa.training import train
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Comparison",
     "DataError",
+    "Failure",
     "I2paError",
     "ImageError",
+    "Limits",
     "ModelError",
     "PairRules",
+    "RankedPicture",
+    "Ranking",
+    "ScoreCache",
+    "ScoredPicture",
     "Scorer",
+    "Scores",
     "UserInputError",
     "audit_pairs",
     "build_pairs",
@@ -37,12 +56,20 @@ __all__ = [
 ]
 
 _ROOMS = {
+    "Comparison": "i2pa.scoring",
     "DataError": "i2pa.errors",
+    "Failure": "i2pa.images.failure",
     "I2paError": "i2pa.errors",
     "ImageError": "i2pa.errors",
+    "Limits": "i2pa.images.limits",
     "ModelError": "i2pa.errors",
     "PairRules": "i2pa.pairs",
+    "RankedPicture": "i2pa.scoring",
+    "Ranking": "i2pa.scoring",
+    "ScoreCache": "i2pa.models.score_cache",
+    "ScoredPicture": "i2pa.scoring",
     "Scorer": "i2pa.scoring",
+    "Scores": "i2pa.scoring",
     "UserInputError": "i2pa.errors",
     "audit_pairs": "i2pa.audit",
     "build_pairs": "i2pa.pairs",

@@ -13,6 +13,7 @@ from i2pa.cli.output import print_table, warn_of
 from i2pa.cli.results import show
 from i2pa.images.failure import Failure
 from i2pa.scoring.results import ModelUsed, ScoredPicture, Scores
+from made_versions import VERSIONS
 from ranked_set import picture, ranking_of
 
 COLUMNS = ("rank", "level", "picture")
@@ -58,7 +59,7 @@ def test_long_lists_of_failures_are_counted(capsys: pytest.CaptureFixture[str]) 
 def test_csv_is_exact_in_a_pipe_and_harmless_on_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    model = ModelUsed("m", 1, "0", "t", "e")
+    model = ModelUsed("m", 1, "0", "t", "e", VERSIONS)
     scores = Scores(model, "r", (ScoredPicture("a\x1b[31m.jpg", 0.5, 50.0, "fair"),), ())
     show(scores, "csv", None)
     assert "a\x1b[31m.jpg,0.5,50.0,fair" in capsys.readouterr().out

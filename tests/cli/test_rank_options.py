@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from i2pa.scoring import pipeline
 from odd_pictures import dng, encoded, noise, quarters
 from tiny_models import tiny_model
 
@@ -106,3 +107,38 @@ def test_less_memory_is_a_limit_as_well(run, tiny, tmp_path):
     assert "take 4 MB to decode, over the limit of 1 MB" in result.stderr
     for bad in ("0", "4001"):
         assert run("score", path, "--decode-memory", bad).exit_code == 2
+
+
+def test_copies_where_the_pattern_looks_are_refused_before_any_work(run, tiny, album):
+    asked = ("rank", album / "**" / "*", "--model", tiny, "--copy-to", album / "best")
+    result = run(*asked)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(
+        f"i2pa: {album / 'best'}: lies where {album / '**' / '*'} looks"
+    )
+    assert not (album / "best").exists()
+
+
+def test_threads_bound_the_work_and_are_no_less_than_one(run, album, tiny, monkeypatch):
+    asked = []
+    plain = pipeline.ThreadPoolExecutor
+
+    def counted(threads, **options):
+        asked.append(threads)
+        return plain(threads, **options)
+
+    monkeypatch.setattr(pipeline, "ThreadPoolExecutor", counted)
+    one = sorted(album.iterdir())[0]
+    for command in (("rank", album), ("score", one)):
+        assert run(*command, "--model", tiny, "--no-cache", "--threads", 3).exit_code == 0
+    assert asked == [3, 3]
+    assert run("compare", one, one, "--model", tiny, "--threads", 3).exit_code == 0
+    for bad in (0, -1, "two"):
+        assert run("rank", album, "--threads", bad).exit_code == 2
+
+
+def test_the_limit_of_the_cache_is_told_where_it_is_no_size(run, album, tiny, monkeypatch):
+    monkeypatch.setenv("I2PA_CACHE_MB", "2GB")
+    result = run("rank", album, "--model", tiny)
+    assert result.exit_code == 2
+    assert "I2PA_CACHE_MB: holds '2GB', not a size" in result.stderr

@@ -49,7 +49,10 @@ def test_rank_json_is_one_object_of_the_stated_schema(i2pa, examples):
     answer = json.loads(out)
     assert code == 0
     assert answer["schema"] == "i2pa.rank/1"
-    assert answer["model"].keys() == {"name", "version", "sha256", "transform", "engine"}
+    assert answer["model"].keys() == {
+        *("name", "version", "sha256", "transform", "engine", "versions")
+    }
+    assert answer["model"]["versions"].keys() >= {"i2pa", "engine", "pillow", "libjpeg_turbo"}
     assert [item["rank"] for item in answer["items"]] == [1, 2, 3]
     assert answer["items"][0].keys() == {
         *("path", "rank", "score", "percentile", "level"),
@@ -280,6 +283,7 @@ def test_the_cache_tells_where_it_is_and_goes_when_asked(i2pa, examples):
     assert answer["schema"] == "i2pa.cache/1"
     assert (answer["scores"], answer["files"], answer["deleted"]) == (9, 9, False)
     assert answer["embeddings_bytes"] > 4000
+    assert answer["limit_bytes"] == 2_000_000_000
     code, out, err = i2pa("cache", "--delete")
     assert (code, err) == (0, "")
     assert "9 scores" in out

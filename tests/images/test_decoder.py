@@ -17,7 +17,8 @@ from PIL import Image
 
 from i2pa.errors import ImageError, UserInputError
 from i2pa.images.decoder import Decoder
-from i2pa.images.open import LIMITS, Limits, read_bytes
+from i2pa.images.limits import LIMITS, Limits
+from i2pa.images.open import read_bytes
 from i2pa.images.transforms import transform_named
 from i2pa.images.worker_process import WorkerProcess
 from odd_pictures import (
@@ -135,7 +136,6 @@ def test_light_pictures_start_no_process_and_heavy_ones_share_one(decoder):
     assert process_of(decoder) is first
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("limits", [LIMITS, ALL_HEAVY])
 def test_failures_are_those_of_the_transform(tmp_path, limits):
     heic = encoded(noise(), "HEIF")

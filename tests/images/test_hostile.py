@@ -112,7 +112,7 @@ def test_there_they_end_after_their_time(laborious):
         "worker.opened = lambda *a, **k: [None for _ in iter(int, 1)]; worker.main()"
     )
     with Decoder(SQUASH) as decoder:
-        decoder._worker = WorkerProcess(SQUASH, decoder._limits, 1.0, code=code)
+        decoder._worker = WorkerProcess(SQUASH, decoder.limits, 1.0, code=code)
         begun = time.monotonic()
         with pytest.raises(ImageError, match="x: took more than 1 s of processor time"):
             decoder.decode_bytes(laborious["segments"], "x")

@@ -26,5 +26,5 @@ def test_one_folder_may_stand_alone_and_others_are_refused(tmp_path: Path) -> No
     with pytest.raises(UserInputError, match="no such folder of pictures"):
         existing_folders([tmp_path, tmp_path / "gone"])
     for given in (3, None, b"folder", [tmp_path, 3]):
-        with pytest.raises(UserInputError, match=r"images holds .*, but must be a folder"):
+        with pytest.raises(UserInputError, match=r"images is .*, but must be the path of a folder"):
             existing_folders(given)  # type: ignore[arg-type]

@@ -82,7 +82,7 @@ class Shifted:
 
     name = "onnxruntime-test-float32"
     precision = "float32"
-    batch = callers = 1
+    batch = 1
     outputs = ("score",)
 
     def __init__(self, engine, share):

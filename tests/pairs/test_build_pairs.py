@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -147,6 +148,17 @@ def test_one_pair_in_full_and_back_from_disk(tmp_path: Path) -> None:
     assert back.equals(pairs)
     assert metadata(back) == facts
     assert [p.name for p in tmp_path.iterdir()] == ["pairs.parquet"]
+
+
+def test_a_file_tells_every_reader_how_its_pairs_were_made(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.parquet"
+    built = build_pairs(make_posts({}, {"likes": 300}), out=file)
+    raw = pq.read_metadata(file).metadata
+    for read in (read_pairs, pq.read_table, lambda path: pq.ParquetFile(path).read()):
+        table = read(file)
+        assert table.schema.equals(PAIRS)
+        assert built.facts.items() <= metadata(table).items()
+        assert table.schema.metadata.items() <= raw.items()
 
 
 def test_wrong_calls() -> None:

@@ -135,3 +135,10 @@ def test_by_time_leaves_out_only_pairs_across_a_cut() -> None:
     done = split_pairs(timed([(0, 1), (1, 2), (2, 30), (30, 31), (31, 32)]), "time", (0.6, 0, 0.4))
     assert done.pairs["split"].to_pylist() == ["train", "train", "train", None, "test"]
     assert (done.left_out, done.users_shared) == (1, 1)
+
+
+def test_by_time_stated_counts_lose_what_straddles_their_cuts() -> None:
+    hours = [(0, 1), (1, 2), (2, 30), (30, 31), (31, 32)]
+    done = split_pairs(timed(hours), "time", counts=("rest", 1, 2))
+    assert [part.pairs for part in done.parts] == [2, 0, 2]
+    assert done.left_out == 1

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from i2pa.images.decoder import Decoder
-from i2pa.images.open import Limits
+from i2pa.images.limits import Limits
 from i2pa.images.worker_process import WorkerProcess
 from i2pa.personal import learning, personalize
 

@@ -5,19 +5,19 @@ import sys
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import i2pa
 from i2pa.errors import ModelError, UserInputError
 from i2pa.images.find import Found
-from i2pa.models.metadata import ModelMetadata
-from i2pa.models.onnx_engine import OnnxEngine
-from i2pa.models.registry import find_model
+from i2pa.models import versions as pipeline_versions
 from i2pa.models.score_cache import FileState, ScoreCache
-from i2pa.scoring import Failure, Scorer, load_model, pipeline
+from i2pa.scoring import Failure, load_model, pipeline
 from i2pa.scoring.pipeline import Measured
 from tiny_models import noise, tiny_model
 
@@ -57,7 +57,9 @@ def opened(monkeypatch):
     """Paths of the files that are read."""
     paths = []
     plain = pipeline.read_bytes
-    monkeypatch.setattr(pipeline, "read_bytes", lambda path: paths.append(path) or plain(path))
+    monkeypatch.setattr(
+        pipeline, "read_bytes", lambda path, limits: paths.append(path) or plain(path)
+    )
     return paths
 
 
@@ -105,17 +107,64 @@ def test_another_model_does_not_get_its_scores(model, album, tmp_path, decoded):
     assert len(decoded) == 3
 
 
-def test_verify_finds_a_file_changed_behind_the_clock(model, album):
-    brightest, changed = album[-1], album[0]
-    size = changed.stat().st_size
+def test_each_engine_gives_out_its_own_scores_alone(model, album, decoded):
+    pytest.importorskip("openvino")
+    for engine in ("openvino", "onnxruntime", "openvino", "auto"):
+        with ScoreCache() as cache:
+            scores = load_model(model, engine=engine).score(album[:3], cache=cache)
+        assert scores.model.engine.startswith(engine.replace("auto", "onnxruntime"))
+    assert len(decoded) == 2 * 3
+
+
+def test_another_version_of_a_library_computes_anew(model, album, decoded, monkeypatch):
+    def scored():
+        del decoded[:]
+        with ScoreCache() as cache:
+            return load_model(model).score(album[:3], cache=cache).model.versions
+
+    first = scored()
+    assert (len(decoded), first.key.startswith(f"i2pa {i2pa.__version__}, engine onnxr")) == (
+        3,
+        True,
+    )
+    plain = pipeline_versions.version
+    monkeypatch.setattr(
+        pipeline_versions, "version", lambda name: "99" if name == "pillow" else plain(name)
+    )
+    assert (scored(), len(decoded)) == (replace(first, pillow="99"), 3)
+    monkeypatch.undo()
+    assert (scored(), len(decoded)) == (first, 0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no time of a file's own change there")
+def test_a_file_changed_with_its_time_put_back_is_read_again(model, album):
+    changed = album[0]
     with ScoreCache() as cache:
         before = load_model(model).score_one(changed, cache=cache)
-    # The same size, time of change and inode, but other bytes.
-    data = bytearray(brightest.read_bytes())
+    written_over(changed, album[-1])
+    expected = load_model(model).score([changed])
+    assert expected.items[0].score != before.score
+    with ScoreCache() as cache:
+        assert load_model(model).score([changed], cache=cache) == expected
+
+
+def written_over(path, other):
+    """The same name, size, time of change and inode, but the other's bytes."""
+    size = path.stat().st_size
+    data = bytearray(other.read_bytes())
     data = data[:size] if len(data) > size else data + bytes(size - len(data))
-    with changed.open("r+b") as file:
+    with path.open("r+b") as file:
         file.write(data)
-    os.utime(changed, (1_600_000_000, 1_600_000_000))
+    os.utime(path, (1_600_000_000, 1_600_000_000))
+
+
+def test_verify_finds_a_file_changed_behind_every_clock(model, album, monkeypatch):
+    brightest, changed = album[-1], album[0]
+    plain = FileState.of
+    monkeypatch.setattr(FileState, "of", lambda path: replace(plain(path), ctime_ns=0))
+    with ScoreCache() as cache:
+        before = load_model(model).score_one(changed, cache=cache)
+    written_over(changed, brightest)
     expected = load_model(model).score([changed])
     with ScoreCache() as cache:
         scorer = load_model(model)
@@ -139,8 +188,8 @@ def test_a_file_changed_a_moment_ago_is_not_trusted_by_its_time(model, album, op
 def test_a_file_that_changes_while_it_is_read_is_not_trusted(model, album, monkeypatch):
     plain = pipeline.read_bytes
 
-    def meddled(path):
-        data = plain(path)
+    def meddled(path, limits):
+        data = plain(path, limits)
         os.utime(path, (1_500_000_000, 1_500_000_000))
         return data
 
@@ -208,37 +257,6 @@ def test_large_files_are_worked_on_one_at_a_time(model, album, monkeypatch):
     monkeypatch.setattr(pipeline.Decoder, "decode_bytes", watched)
     load_model(model, threads=4).score(album)
     assert entered == [True] * len(album)
-
-
-@pytest.mark.parametrize("callers", [1, 2])
-def test_no_more_threads_call_the_engine_than_it_likes(model, album, callers):
-    scorer = load_model(model, threads=4)
-    scorer._turns = threading.Semaphore(callers)
-    plain, inside, most = scorer._engine.run, [], [0]
-
-    def watched(pixels, outputs):
-        inside.append(1)
-        most[0] = max(most[0], len(inside))
-        time.sleep(0.005)
-        arrays = plain(pixels, outputs)
-        inside.pop()
-        return arrays
-
-    scorer._engine.run = watched
-    assert len(scorer.score(album).items) == len(album)
-    assert most == [callers]
-
-
-def test_a_scorer_takes_the_number_of_callers_from_its_engine(model):
-    class OneCaller(OnnxEngine):
-        callers = property(lambda self: 1, lambda self, _: None)
-
-    file = find_model(model)
-    engine = OneCaller(file.data)
-    metadata = ModelMetadata.from_strings(engine.metadata, where="x")
-    scorer = Scorer(engine, metadata, file.sha256, threads=4)
-    assert scorer._turns.acquire(blocking=False)
-    assert not scorer._turns.acquire(blocking=False)
 
 
 def test_streams_may_run_at_once_on_one_scorer_and_cache(model, album):

@@ -43,4 +43,6 @@ def test_a_name_that_no_file_can_have_is_listed_like_any_that_is_missing(example
     impossible = ("x" * 300, "a\0b", "camera.png/inside.png", "gone.png")
     found = features(examples, (*impossible, "camera.png"))
     assert found.row == {"camera.png": 0}
-    assert found.unreadable == tuple(Failure(name, "no such file") for name in impossible)
+    assert found.unreadable == tuple(
+        Failure(name, "missing", "no such file") for name in impossible
+    )

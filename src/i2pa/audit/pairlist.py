@@ -17,7 +17,7 @@ import pyarrow.csv as pa_csv
 
 from i2pa.audit.codes import decode_shortcodes, upload_times
 from i2pa.errors import DataError, UserInputError
-from i2pa.pairs.schema import PAIRS, TIME, read_pairs, with_metadata
+from i2pa.pairs.schema import PAIRS, TIME, check_pairs_table, read_pairs, with_metadata
 from i2pa.words import many
 
 Floats = npt.NDArray[np.float64]
@@ -92,9 +92,7 @@ def read_pair_list(path: str | os.PathLike[str]) -> tuple[pa.Table, tuple[str, .
 
 def shape(table: pa.Table) -> PairList:
     """A pairs table as a PairList. Raises DataError where it has no pair or no positive weight."""
-    missing = [name for name in PAIRS.names if name not in table.column_names]
-    if missing:
-        raise DataError(f"this is not a table of pairs: it has no {', '.join(missing[:4])}")
+    check_pairs_table(table)
     if table.num_rows == 0:
         raise DataError("there is no pair to audit")
     weight = table["weight"].fill_null(1.0).to_numpy().astype(np.float64)

@@ -134,7 +134,7 @@ class _Facts:
 
 def _facts(name: str, folders: Sequence[Path]) -> _Facts | Failure:
     if (path := find_named(name, folders)) is None:
-        return Failure(name, "in none of the folders")
+        return Failure(name, "missing", "in none of the folders")
     try:
         data = read_bytes(path)
         header = read_header(data, where=str(path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,10 @@ from i2pa.audit.pairlist import PairList, read_pair_list, shape
 from i2pa.audit.pictures import Pictures, read_pictures
 from i2pa.audit.rules import Shards
 from i2pa.audit.verdict import Overall, overall
+from i2pa.errors import require
 from i2pa.images.failure import Failure
 from i2pa.images.named import Folders
-from i2pa.posts.schema import POSTS
+from i2pa.posts.schema import POSTS, check_posts_table
 from i2pa.posts.table import as_posts
 from i2pa.words import many
 
@@ -89,7 +91,14 @@ def audit_pairs(
     """
     notes: tuple[str, ...] = ()
     source = "pairs"
+    check_posts_table(posts)
+    for name, number in (("draws", draws), ("seed", seed)):
+        least = 1 if name == "draws" else 0
+        good = isinstance(number, Integral) and number >= least
+        require(good, name, number, f"a whole number from {least}")
     if not isinstance(pairs, pa.Table):
+        is_path = isinstance(pairs, (str, os.PathLike))
+        require(is_path, "pairs", pairs, "a pyarrow Table or the path of a file")
         source = Path(pairs).name
         pairs, notes = read_pair_list(pairs)
     listed = shape(pairs)

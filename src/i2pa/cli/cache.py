@@ -10,7 +10,14 @@ from i2pa.cli import output
 from i2pa.cli.app import app
 from i2pa.errors import UserInputError
 from i2pa.models.cache import delete_embeddings, embeddings_bytes, embeddings_folder
-from i2pa.models.score_cache import CacheSize, ScoreCache, delete_scores, scores_file
+from i2pa.models.score_cache import CacheSize, ScoreCache
+from i2pa.models.score_file import (
+    LIMIT_VARIABLE,
+    allowed_bytes,
+    bytes_on_disk,
+    delete_scores,
+    scores_file,
+)
 from i2pa.words import many
 
 
@@ -25,12 +32,12 @@ def cache(
 
     Example: i2pa cache --delete
     """
-    scores, size = scores_file(), _size()
+    scores, size, limit = scores_file(), _size(), allowed_bytes()
     embeddings, taken = embeddings_folder(), embeddings_bytes()
     if not as_json:
         print(
             f"{scores}: {many(size.scores, 'score')}, {many(size.files, 'file')} known, "
-            f"{size.bytes / 1e6:,.1f} MB"
+            f"{size.bytes / 1e6:,.1f} MB of at most {limit / 1e6:,.0f} ({LIMIT_VARIABLE})"
         )
         print(f"{embeddings}: embeddings of personalize and train, {taken / 1e6:,.1f} MB")
     if delete:
@@ -40,6 +47,7 @@ def cache(
             "cache",
             path=str(scores),
             **vars(size),
+            limit_bytes=limit,
             embeddings_path=str(embeddings),
             embeddings_bytes=taken,
             deleted=delete,
@@ -51,7 +59,7 @@ def cache(
 def _size() -> CacheSize:
     """How much there is; showing it makes no cache."""
     if not scores_file().exists():
-        return CacheSize(0, 0, 0)
+        return CacheSize(0, 0, bytes_on_disk())
     with ScoreCache(warn=output.warn) as scores:
         return scores.size()
 

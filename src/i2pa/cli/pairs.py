@@ -13,7 +13,7 @@ import typer
 from i2pa.cli import output
 from i2pa.cli.app import app
 from i2pa.cli.data import DownloadedAt, JsonFlag, OutFile, check_output, need_data, parse_time
-from i2pa.errors import UserInputError
+from i2pa.errors import ArgumentError, UserInputError
 from i2pa.words import many
 
 if TYPE_CHECKING:
@@ -173,7 +173,11 @@ def split(
     source: Annotated[Path, typer.Argument(metavar="PAIRS", help="pairs.parquet")],
     out: OutFile,
     by: Annotated[
-        str, typer.Option(help="user; pair (as the paper does); time (each part after the last).")
+        str,
+        typer.Option(
+            help="user; pair (as the paper does); time (each part after the last; pairs across a "
+            "cut are in none, so parts come out smaller than asked)."
+        ),
     ] = "user",
     fractions: Annotated[
         str | None, typer.Option(help="Of pairs, to train, val and test (default: .8,.1,.1).")
@@ -258,11 +262,14 @@ def _choose_rules(
             f"unknown rules {named!r}", remedy=f"choose from {', '.join(RULE_SETS)}"
         )
     changes: dict[str, Any] = {k: v for k, v in numbers.items() if v is not None}
-    rules = replace(RULE_SETS[named], measure=cast("Any", measure), **changes)
-    if days is not None:
-        rules = within_days(rules, days)
     if window_hours is not None:
-        rules = replace(rules, dates_closer_than=None, window_hours=window_hours)
+        changes |= {"dates_closer_than": None, "window_hours": window_hours}
+    try:
+        rules = replace(RULE_SETS[named], measure=cast("Any", measure), **changes)
+        if days is not None:
+            rules = within_days(rules, days)
+    except ArgumentError as error:
+        raise _of_option(error) from error
     for name in without:
         if name not in OFF:
             raise UserInputError(
@@ -270,6 +277,18 @@ def _choose_rules(
             )
         rules = replace(rules, **OFF[name])
     return rules
+
+
+def _of_option(error: ArgumentError) -> ArgumentError:
+    """The same of the option that set a rule, and the one that switches it off."""
+    rule = "dates_closer_than" if error.name == "days" else error.name
+    off = next((name for name, changes in OFF.items() if rule in changes), None)
+    return ArgumentError(
+        f"--{error.name.replace('_', '-')}",
+        error.value,
+        error.wanted,
+        remedy=f"--without {off} switches the rule off" if off else "",
+    )
 
 
 def _show_pairs(built: PairsBuilt, rules: PairRules, out: Path, as_json: bool) -> None:

@@ -22,6 +22,7 @@ from i2pa.errors import UserInputError
 from i2pa.files import check_not_input
 from i2pa.images.failure import Failure
 from i2pa.images.find import found_among
+from i2pa.images.limits import LIMITS, Limits
 from i2pa.images.lists import STDIN
 from i2pa.images.rows import Rows
 from i2pa.models.catalogue import LITE2
@@ -34,7 +35,6 @@ from i2pa.scoring import Scorer, load_model
 from i2pa.scoring.bursts import MEASURED
 from i2pa.scoring.ranking import RankOptions
 from i2pa.scoring.rows import failure_of, score_rows
-from i2pa.scoring.scorer import MOST_MEGABYTES
 from i2pa.words import many
 
 ROW_FILES = ("csv", "jsonl", "parquet", "json")
@@ -103,14 +103,17 @@ Verify = Annotated[
     bool, typer.Option("--verify", help="Read and hash files again even if they seem unchanged.")
 ]
 
-
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="How many cores to use (default: all)."),
+]
 DecodeMemory = Annotated[
     int | None,
     typer.Option(
         "--decode-memory",
         metavar="MB",
         min=1,
-        max=MOST_MEGABYTES,
+        max=4000,
         help="Memory that decoding one picture may take (default: 400).",
     ),
 ]
@@ -150,6 +153,7 @@ def rank(
     sidecar: delivery.SidecarOption = None,
     overwrite_ratings: delivery.OverwriteFlag = False,
     dry_run: delivery.DryRunFlag = False,
+    threads: ThreadsOption = None,
     decode_memory: DecodeMemory = None,
     no_cache: NoCache = False,
     verify: Verify = False,
@@ -165,11 +169,11 @@ def rank(
     most = MostFailures.of(max_failures)
     wanted = delivery.Delivery(html, copy_to, xmp, stars, sidecar, overwrite_ratings, dry_run)
     asked = _asked(_fetchable(places), column)
-    delivery.check(wanted, asked.paths)
+    delivery.check(wanted, asked.paths, places)
     pictures = found_among(asked.paths) if asked.paths else []
     files = [file for picture in pictures for file in picture.files]
     _check_outputs((out, html), places, files)
-    scorer = _load(model, engine, precision, decode_memory)
+    scorer = _load(model, engine, precision, threads, decode_memory)
     likeness = _likeness(scorer, alike, alike_burst)
     options = RankOptions(best, diverse, whole_groups, likeness)
     with _scoring(no_cache, verify) as cache, output.progress("scoring", "pictures") as progress:
@@ -181,7 +185,9 @@ def rank(
     for result in (*ranking.items, *shown.failures):
         tally.add(result)
     tally.report()
-    delivery.deliver(ranking, wanted, places=asked.paths, shown=chosen, limits=scorer.limits)
+    delivery.deliver(
+        ranking, wanted, places=asked.paths, shown=chosen, limits=scorer.limits, threads=threads
+    )
     tally.end(most)
 
 
@@ -202,6 +208,7 @@ def score(
     as_csv: CsvFlag = False,
     as_jsonl: JsonlFlag = False,
     out: RowsFile = None,
+    threads: ThreadsOption = None,
     decode_memory: DecodeMemory = None,
     no_cache: NoCache = False,
     verify: Verify = False,
@@ -220,7 +227,7 @@ def score(
     most = MostFailures.of(max_failures)
     rows = Rows(_files(pictures), column=column, carry=carried, each_by_itself=True)
     given = _count(rows, out, pictures)
-    scorer = _load(model, engine, precision, decode_memory)
+    scorer = _load(model, engine, precision, threads, decode_memory)
     heading = Heading(scorer.model, scorer.metadata.reference.name, carried, rows.types)
     tally = Tally()
     with writer(form, out, heading) as write:
@@ -252,13 +259,14 @@ def compare(
     engine: EngineOption = AUTO,
     precision: PrecisionOption = "float32",
     as_json: JsonFlag = False,
+    threads: ThreadsOption = None,
     decode_memory: DecodeMemory = None,
     no_cache: NoCache = False,
     verify: Verify = False,
 ) -> None:
     """How likely each picture gets more likes. Example: i2pa compare a.jpg b.jpg"""
     asked = _asked(_files(pictures), column, each_by_itself=True)
-    scorer = _load(model, engine, precision, decode_memory)
+    scorer = _load(model, engine, precision, threads, decode_memory)
     with _scoring(no_cache, verify) as cache:
         comparison = scorer.compare(*asked.paths, cache=cache)
     show_comparison(as_given(comparison, asked.names, asked.pathless), as_json)
@@ -340,9 +348,12 @@ def _likeness(scorer: Scorer, alike: float | None, alike_burst: float | None) ->
     return None
 
 
-def _load(model: str, engine: str, precision: str, decode_memory: int | None) -> Scorer:
+def _load(
+    model: str, engine: str, precision: str, threads: int | None, decode_memory: int | None
+) -> Scorer:
     """The model, with a line of what a precision below float32 is known to cost."""
-    scorer = load_model(model, engine=engine, precision=precision, decode_megabytes=decode_memory)
+    limits = LIMITS if decode_memory is None else Limits(decode_bytes=decode_memory * 1_000_000)
+    scorer = load_model(model, engine=engine, precision=precision, threads=threads, limits=limits)
     if precision_named(precision) == PRECISIONS[0]:
         return scorer
     name = scorer.model.engine

@@ -25,8 +25,9 @@ from i2pa.errors import ImageError
 from i2pa.images.budget import IN_FLIGHT_BYTES, Budget, BudgetClosedError
 from i2pa.images.formats import kind_of
 from i2pa.images.freed import give_back
+from i2pa.images.limits import LIMITS, Limits
 from i2pa.images.meter import TooMuchWorkError
-from i2pa.images.open import LIMITS, Limits, as_image_error, name_of, open_file, opened
+from i2pa.images.open import as_image_error, name_of, open_file, opened
 from i2pa.images.thumbnail import Thumbnail
 from i2pa.images.transforms import Picture, Pixels, Transform, loaded_of
 from i2pa.images.worker_process import WorkerProcess, stopped
@@ -65,8 +66,8 @@ class Decoder:
         """`in_flight_bytes` bounds what is decoded at one time over all threads; a picture that
         takes more goes alone. `seconds` of processor time are what a heavy picture may take.
         """
+        self.limits = limits
         self._shape = shape
-        self._limits = limits
         self._budget = Budget(in_flight_bytes)
         self._worker = WorkerProcess(shape, limits, seconds)
 
@@ -80,7 +81,7 @@ class Decoder:
             return self.decode_bytes(picture, "<bytes>")
         if isinstance(picture, str | Path):
             where = str(picture)
-            with open_file(Path(picture), self._limits) as file:
+            with open_file(Path(picture), self.limits) as file:
                 found = self._decode_light(file, where)
             return found or self._decode_heavy(os.path.abspath(picture), where)  # noqa: PTH100
         return self._decode_in_memory(picture)
@@ -95,10 +96,10 @@ class Decoder:
         What cannot be read says nothing either.
         """
         try:
-            with open_file(path, self._limits) as file:
+            with open_file(path, self.limits) as file:
                 if kind_of(file) not in _HEAVY_KINDS:
                     side = self._shape.decode_side
-                    with opened(file, at_least=side, limits=self._limits, light=True) as picture:
+                    with opened(file, at_least=side, limits=self.limits, light=True) as picture:
                         return picture.taken()
             return self._worker.time_taken(os.path.abspath(path), str(path))  # noqa: PTH100
         except (ImageError, TooMuchWorkError):
@@ -152,7 +153,7 @@ class Decoder:
             file,
             at_least=self._shape.decode_side,
             where=where,
-            limits=self._limits,
+            limits=self.limits,
             light=True,
         ) as picture:
             if picture.heavy:

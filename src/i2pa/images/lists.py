@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from i2pa.errors import DataError, UserInputError
-from i2pa.images.formats import SUFFIXES
+from i2pa.images.formats import SUFFIXES, begins_like_a_picture
 from i2pa.images.tables import SUFFIXES as TABLES
 
 STDIN = "-"
@@ -30,17 +30,23 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def is_list(place: Path) -> bool:
-    """Whether a file is a list of paths: called .txt, or a text whose first lines name pictures."""
+    """Whether a file is a list of paths: called .txt, or a text whose first lines name pictures.
+
+    What begins like a picture is one, whatever it is called.
+    """
     suffix = place.suffix.lower()
     if suffix in SUFFIXES or suffix in TABLES or not os.path.isfile(place):  # noqa: PTH113
         return False
-    if suffix == LIST_SUFFIX:
-        return True
     try:
         with place.open("rb") as file:
             head = file.read(_HEAD)
     except OSError:
+        # Reading it as a list says why it cannot be.
+        return suffix == LIST_SUFFIX
+    if begins_like_a_picture(head):
         return False
+    if suffix == LIST_SUFFIX:
+        return True
     whole = head if len(head) < _HEAD else head[: head.rfind(b"\n") + 1]
     names = list(names_in(io.BytesIO(whole)))[:20]
     return bool(names) and all(Path(name).suffix.lower() in SUFFIXES for name in names)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from i2pa.errors import UserInputError
+from i2pa.errors import ArgumentError, UserInputError
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 Folders: TypeAlias = AnyPath | Sequence[AnyPath]
@@ -39,7 +39,5 @@ def find_named(name: str, folders: Iterable[Path]) -> Path | None:
     return next((f / name for f in folders if os.path.isfile(f / name)), None)  # noqa: PTH113
 
 
-def _no_folders(given: object) -> UserInputError:
-    return UserInputError(
-        f"images holds {type(given).__name__}, but must be a folder or several, as paths"
-    )
+def _no_folders(given: object) -> ArgumentError:
+    return ArgumentError("images", given, "the path of a folder, or paths of several")

@@ -15,14 +15,25 @@ import errno
 import io
 import os
 import stat
+import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from PIL import Image, UnidentifiedImageError, features
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+    features,
+)
 from PIL.JpegImagePlugin import JpegImageFile
 
 from i2pa.errors import ImageError, MissingExtraError, UserInputError
@@ -30,12 +41,22 @@ from i2pa.images.cost import bytes_to_decode, is_slow_to_decode, needs_whole_pic
 from i2pa.images.exif import FIRST_QUARTER_TURN, TURNS, orientation, taken
 from i2pa.images.failure import unreadable
 from i2pa.images.formats import Kind, kind_of
+from i2pa.images.limits import LIMITS, Limits
 from i2pa.images.meter import Metered, TooMuchWorkError
 from i2pa.images.upright import Turn, upright_rgb
 
 # Formats beside JPEG, AVIF, HEIC and RAW. Pillow knows many more; each is one more parser for
 # hostile files to attack.
 FORMATS = ("PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF")
+# What tells Image.OPEN of them, once imported.
+_PLUGINS = (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 READABLE = "JPEG, PNG, WebP, AVIF, HEIC, RAW, GIF, BMP or TIFF"
 
 # Of a disk, a network or this process; hostile bytes make decoders raise others.
@@ -45,26 +66,6 @@ _NO_FAULT_OF_THE_PICTURE = frozenset(
 _LOADING = threading.Lock()
 _MEGA = 1_000_000
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a picture may cost, checked before its pixels are decoded.
-
-    A baseline JPEG may hold more pixels than the rest because it is decoded at a reduced scale
-    in bounded memory. `decode_bytes` is the memory that its decoder is expected to take. Pictures
-    of more than `light_pixels` are left to the worker process of a `Decoder`.
-    """
-
-    file_bytes: int = 256 * _MEGA
-    pixels: int = 80 * _MEGA
-    baseline_jpeg_pixels: int = 250 * _MEGA
-    side: int = 50_000
-    decode_bytes: int = 400 * _MEGA
-    light_pixels: int = 40 * _MEGA
-
-
-LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -137,16 +138,7 @@ def _check_file(status: os.stat_result, path: Path, limits: Limits) -> None:
         )
     if not stat.S_ISREG(status.st_mode):
         raise ImageError("not a file", kind="not_a_file", where=str(path))
-    if status.st_size > limits.file_bytes:
-        raise ImageError(
-            f"{status.st_size / _MEGA:,.0f} MB, over the limit of "
-            f"{limits.file_bytes / _MEGA:,.0f} MB a file",
-            kind="too_large",
-            where=str(path),
-            remedy="save it smaller",
-        )
-    if not status.st_size:
-        raise ImageError("the file is empty", kind="damaged", where=str(path))
+    limits.check_file(status.st_size, str(path))
 
 
 @contextlib.contextmanager
@@ -286,7 +278,21 @@ def _parse_header(file: BinaryIO, kind: Kind) -> Image.Image:
         return _open_heic(file)
     if kind == "AVIF":
         return _open_avif(file)
-    return Image.open(file, formats=FORMATS)
+    return _identified(file, FORMATS)
+
+
+def _identified(file: BinaryIO, formats: Sequence[str]) -> Image.Image:
+    """As `Image.open`, which warns of many pixels before they can be held against our limits."""
+    file.seek(0)
+    head = file.read(16)
+    for name in formats:
+        factory, accepts = Image.OPEN[name]
+        # The first bytes may be those of a format by chance.
+        with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
+            if accepts is None or accepts(head) is True:
+                file.seek(0)
+                return factory(file, "")
+    raise UnidentifiedImageError
 
 
 def _open_heic(file: BinaryIO) -> Image.Image:
@@ -303,7 +309,7 @@ def _open_heic(file: BinaryIO) -> Image.Image:
 
 def _open_avif(file: BinaryIO) -> Image.Image:
     if features.check("avif"):
-        return Image.open(file, formats=("AVIF",))
+        return _identified(file, ("AVIF",))
     try:
         from pillow_avif.AvifImagePlugin import AvifImageFile
     except ImportError as error:
@@ -321,8 +327,8 @@ def _opened_raw(file: BinaryIO, at_least: int | None, limits: Limits) -> Iterato
         if raw is None:
             yield None
         elif isinstance(raw, RawPicture):
-            _check_size(raw.width, raw.height, limits.pixels, limits)
-            _check_memory(raw.format, raw.width, raw.height, raw.bytes, limits)
+            limits.check_size(raw.width, raw.height, limits.pixels)
+            limits.check_memory(raw.format, raw.width, raw.height, raw.bytes)
             yield Opened(
                 raw.format,
                 raw.width,
@@ -352,12 +358,12 @@ def _opened_image(
     width, height = image.size
     small_jpeg = kind == "JPEG" and at_least is not None and not needs_whole_picture(image, file)
     pixels = limits.baseline_jpeg_pixels if small_jpeg else limits.pixels
-    _check_size(width, height, pixels, limits)
+    limits.check_size(width, height, pixels)
     heavy = width * height > limits.light_pixels or kind == "HEIF" or is_slow_to_decode(image, file)
     if kind == "JPEG" and at_least is not None:
         image.draft(None, (at_least, at_least))
     memory = bytes_to_decode(image, file, (width, height))
-    _check_memory(kind, width, height, memory, limits)
+    limits.check_memory(kind, width, height, memory)
     # Pillow gives the size of a TIFF as shown, and would decode a PNG to look for EXIF behind it.
     known = kind != "TIFF" and (kind != "PNG" or "exif" in image.info)
     if known and orientation(image, default_orientation) >= FIRST_QUARTER_TURN:
@@ -374,28 +380,6 @@ def _opened_image(
         return Loaded(image, turn, before or when())
 
     return Opened(kind, width, height, memory, heavy, when, load)
-
-
-def _check_size(width: int, height: int, pixels: int, limits: Limits) -> None:
-    if width * height > pixels or max(width, height) > limits.side:
-        raise ImageError(
-            f"{width:,} × {height:,} pixels, over the limit of {pixels / _MEGA:.0f} megapixels "
-            f"and {limits.side:,} pixels a side",
-            kind="too_large",
-            remedy="save it smaller",
-        )
-
-
-def _check_memory(kind: str, width: int, height: int, memory: int, limits: Limits) -> None:
-    if memory > limits.decode_bytes:
-        enough = -(-memory // (100 * _MEGA)) * 100
-        raise ImageError(
-            f"{width:,} × {height:,} pixels of {kind} as it is saved take {memory / _MEGA:,.0f} MB "
-            f"to decode, over the limit of {limits.decode_bytes / _MEGA:,.0f} MB",
-            kind="too_large",
-            remedy="save it smaller, or as baseline JPEG; rank, score and compare take more with "
-            f"--decode-memory {enough}",
-        )
 
 
 def _first_line(error: Exception) -> str:

@@ -16,9 +16,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from i2pa.errors import ModelError, UserInputError
+from i2pa.images.limits import LIMITS, Limits
 from i2pa.images.open import (
-    LIMITS,
-    Limits,
     Loaded,
     as_image_error,
     loaded_image,

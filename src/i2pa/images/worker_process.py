@@ -24,7 +24,7 @@ from typing import IO, Any, get_args
 import numpy as np
 
 from i2pa.errors import FailureKind, ImageError
-from i2pa.images.open import Limits
+from i2pa.images.limits import Limits
 from i2pa.images.thumbnail import Thumbnail
 from i2pa.images.transforms import Pixels, Transform
 from i2pa.images.worker import GO, PATIENCE, receive, send, take

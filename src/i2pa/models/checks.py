@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,7 @@ from i2pa.metrics.agreement import agreement
 from i2pa.models.engine import SPREAD, Engine, Pixels
 from i2pa.models.metadata import TIE_LIMIT, ModelMetadata
 from i2pa.models.registry import ModelFile, models_folder
+from i2pa.models.versions import library
 
 AT_MOST = 0.01
 """The share of pairs turned round up to which an engine keeps a model's order."""
@@ -130,7 +130,7 @@ def check_engine(
         pictures_per_second=len(ours) / seconds[1],
         reference_pictures_per_second=len(ours) / seconds[0],
         processor=processor_name(),
-        library=_library(engine.name),
+        library=library(engine.name),
         date=datetime.now(UTC).date().isoformat(),
     )
     return check, tuple(failures)
@@ -189,12 +189,3 @@ def _as_text(checks: Iterable[EngineCheck]) -> str:
     return json.dumps(
         {"schema": "i2pa.checks/1", "checks": [asdict(check) for check in checks]}, indent=2
     )
-
-
-def _library(engine_name: str) -> str:
-    """The distribution behind an engine's name, with its version."""
-    library = engine_name.partition("-")[0]
-    try:
-        return f"{library} {version(library)}"
-    except ModuleNotFoundError:
-        return library

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from numbers import Integral
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -38,8 +39,8 @@ BOUND = 1e-3
 class Engine(Protocol):
     """Turns pixels into named arrays, whatever library does the arithmetic.
 
-    `run` may be called from any number of threads at once, and gives a picture the same arrays
-    whatever else is in its batch, within `BOUND`.
+    `run` may be called from any number of threads at once, of which scoring has one a core. It
+    gives a picture the same arrays whatever else is in its batch, within `BOUND`.
     """
 
     @property
@@ -55,11 +56,6 @@ class Engine(Protocol):
     @property
     def batch(self) -> int:
         """How many pictures it likes best in one call; any other number works too."""
-        ...
-
-    @property
-    def callers(self) -> int:
-        """From how many threads at once `run` is called at best; more only get in its way."""
         ...
 
     @property
@@ -98,11 +94,12 @@ def load_engine(
     cannot be had here, ModelError for bytes that are not one of our models.
     """
     precision = precision_named(precision)
+    check_threads(threads)
     chosen = _chosen(engine, precision)
-    cores = threads or usable_cores()
     if chosen == "openvino":
         from i2pa.models.openvino_engine import OpenVinoEngine
 
+        cores = threads or usable_cores()
         return OpenVinoEngine(model, where=where, precision=precision, threads=cores)
     if precision != "float32":
         raise UserInputError(
@@ -118,7 +115,16 @@ def load_engine(
     if chosen == "cuda":
         check_cuda()
         return OnnxEngine(model, where=where, device="cuda")
-    return OnnxEngine(model, where=where, callers=cores)
+    return OnnxEngine(model, where=where)
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise UserInputError unless it is None or a whole number above 0."""
+    whole = isinstance(threads, Integral) and not isinstance(threads, bool)
+    if threads is not None and not (whole and threads >= 1):
+        raise UserInputError(
+            f"threads is {threads!r}", remedy="give a whole number above 0, or None for one a core"
+        )
 
 
 def precision_named(name: str) -> str:

@@ -2,9 +2,9 @@
 
 One SQLite file in the cache folder, written ahead (WAL): two processes may share it, whatever was
 written survives the process being killed, and deleting it is always safe. It holds scores,
-embeddings, times taken, and which file (path, size, time of change, inode) had which bytes, so
+embeddings, times taken, and which file (path, size, times of change, inode) had which bytes, so
 that an unchanged file is not even read; never a picture. A cache that cannot be used costs one
-warning and nothing else.
+warning and nothing else. The file itself is `score_file`'s.
 """
 
 from __future__ import annotations
@@ -25,42 +25,35 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from i2pa.models.cache import (
-    cache_folder,
-    make_private_file,
-    make_private_folder,
-    make_tables,
+from i2pa.models.score_file import (
+    allowed_bytes,
+    bytes_on_disk,
+    is_damage,
+    open_scores,
+    scores_file,
+    set_aside,
 )
 
 # A file changed after this long before it was read may change again within one tick of its clock.
 SETTLED_AFTER_NS = 2_000_000_000
-LIMIT_BYTES = 2_000_000_000
 KEEP_SHARE = 0.8
 
-_NAME = "scores-1.sqlite"
 _WAIT_SECONDS = 20
 _CHUNK = 500
 _CHECK_SIZE_EVERY = 1000
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS variants (
-    id INTEGER PRIMARY KEY, model TEXT, transform TEXT, precision TEXT,
-    UNIQUE (model, transform, precision));
-CREATE TABLE IF NOT EXISTS scores (
-    sha256 BLOB, variant INTEGER, score REAL, spread REAL, embedding BLOB, taken TEXT,
-    UNIQUE (sha256, variant));
-CREATE TABLE IF NOT EXISTS files (
-    path BLOB UNIQUE, size INTEGER, mtime_ns INTEGER, inode INTEGER, sha256 BLOB);
-"""
-
 
 @dataclass(frozen=True)
 class Variant:
-    """What made a score, beside the picture: the model's SHA-256, transform and precision."""
+    """What made a score, beside the picture: a score is never given out for another's.
+
+    The model's SHA-256, its transform, the engine by name, and the `Versions` of all libraries.
+    """
 
     model: str
     transform: str
-    precision: str
+    engine: str
+    versions: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,11 +68,16 @@ class KeptScore:
 
 @dataclass(frozen=True)
 class FileState:
-    """What tells, without reading it, that a file is still the same."""
+    """What tells, without reading it, that a file is still the same.
+
+    `mtime_ns` can be set back by whoever changed the contents, `ctime_ns` cannot (on Windows it
+    says when the file was made).
+    """
 
     path: str
     size: int
     mtime_ns: int
+    ctime_ns: int
     inode: int
 
     @classmethod
@@ -90,7 +88,7 @@ class FileState:
         except (OSError, ValueError):
             return None
         whole = os.path.abspath(path)  # noqa: PTH100 (resolving links costs a call a folder)
-        return cls(whole, status.st_size, status.st_mtime_ns, status.st_ino)
+        return cls(whole, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
     def settled(self) -> bool:
         """Whether a change from now on would show in the time of change."""
@@ -106,25 +104,6 @@ class CacheSize:
     bytes: int
 
 
-def scores_file(folder: Path | None = None) -> Path:
-    """The file of the cache of scores in `folder` (None: as `ScoreCache`)."""
-    return (folder or cache_folder()) / _NAME
-
-
-def delete_scores(folder: Path | None = None) -> None:
-    """Delete the cache of scores in `folder` (None: as `ScoreCache`), if there is one.
-
-    Raises OSError where it cannot be deleted.
-    """
-    for path in _files(scores_file(folder)):
-        path.unlink(missing_ok=True)
-
-
-def _files(path: Path) -> list[Path]:
-    """What SQLite keeps a database in."""
-    return [p for end in ("-wal", "-shm", "") if (p := Path(f"{path}{end}")).exists()]
-
-
 def _as_warning(message: str) -> None:
     warnings.warn(message, RuntimeWarning, stacklevel=2)
 
@@ -134,28 +113,32 @@ class ScoreCache:
 
     def __init__(
         self,
-        folder: Path | None = None,
+        folder: str | os.PathLike[str] | None = None,
         *,
         verify: bool = False,
         warn: Callable[[str], None] | None = None,
-        limit_bytes: int = LIMIT_BYTES,
+        limit_bytes: int | None = None,
     ) -> None:
         """Open or make the cache in `folder` (None: `I2PA_CACHE`, else the platform's folder).
 
         `verify` reads and hashes files again even where they seem unchanged. `warn` gets one line
-        where the cache cannot be used (None: a RuntimeWarning); all goes on without it then. Above
-        `limit_bytes` the scores kept longest go, a fifth at a time.
+        (None: a RuntimeWarning) where the cache can only be read, was damaged and is begun anew, or
+        cannot be used; all goes on without it then. Above `limit_bytes` (None: `I2PA_CACHE_MB`,
+        else 2 GB) the scores kept longest go, a fifth at a time. Raises UserInputError where
+        `I2PA_CACHE_MB` holds no size.
         """
         self._verify = verify
         self._warn = warn or _as_warning
-        self._limit_bytes = limit_bytes
+        self._limit_bytes = allowed_bytes() if limit_bytes is None else limit_bytes
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._read_only = False
+        self._begun_anew = False
+        self._identity: tuple[int, int] | None = None
         self._since_size_check = 0
         self.path = scores_file(folder)
         with self._going_on_without():
-            self._connection = self._open()
-            self._bound()
+            self._open()
 
     def digests(self, states: Sequence[FileState]) -> dict[FileState, bytes]:
         """SHA-256 of the bytes of those files that are as they were when last read."""
@@ -165,10 +148,13 @@ class ScoreCache:
         found: dict[FileState, bytes] = {}
         with self._going_on_without() as usable:
             if usable:
-                query = "SELECT path, size, mtime_ns, inode, sha256 FROM files WHERE path IN ({})"
-                for path, size, mtime_ns, inode, sha256 in self._select(query, list(by_path)):
+                query = (
+                    "SELECT path, size, mtime_ns, ctime_ns, inode, sha256 FROM files "
+                    "WHERE path IN ({})"
+                )
+                for path, *known, sha256 in self._select(query, list(by_path)):
                     state = by_path[path]
-                    if (size, mtime_ns, inode) == (state.size, state.mtime_ns, state.inode):
+                    if known == [state.size, state.mtime_ns, state.ctime_ns, state.inode]:
                         found[state] = sha256
         return found
 
@@ -176,10 +162,11 @@ class ScoreCache:
         """The scores that are known of those digests."""
         found: dict[bytes, KeptScore] = {}
         with self._going_on_without() as usable:
-            if usable and digests:
+            number = self._variant_id(variant) if usable and digests else None
+            if number is not None:
                 query = (
                     "SELECT sha256, score, spread, embedding, taken FROM scores "
-                    f"WHERE variant = {self._variant_id(variant)} AND sha256 IN ({{}})"
+                    f"WHERE variant = {number} AND sha256 IN ({{}})"
                 )
                 for sha256, score, spread, embedding, taken in self._select(query, list(digests)):
                     found[sha256] = KeptScore(
@@ -198,10 +185,10 @@ class ScoreCache:
     ) -> None:
         """Keep scores by digest, and which file had which bytes; both last once this returns."""
         with self._going_on_without() as usable:
-            if not usable or not (scores or files):
+            if not usable or self._read_only or not (scores or files):
                 return
-            number = self._variant_id(variant)
             with self._transaction() as connection:
+                number = self._variant_id(variant, make=True)
                 connection.executemany(
                     "INSERT OR IGNORE INTO scores VALUES (?, ?, ?, ?, ?, ?)",
                     [
@@ -217,9 +204,16 @@ class ScoreCache:
                     ],
                 )
                 connection.executemany(
-                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)",
+                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)",
                     [
-                        (os.fsencode(state.path), state.size, state.mtime_ns, state.inode, digest)
+                        (
+                            os.fsencode(state.path),
+                            state.size,
+                            state.mtime_ns,
+                            state.ctime_ns,
+                            state.inode,
+                            digest,
+                        )
                         for state, digest in files.items()
                     ],
                 )
@@ -235,7 +229,7 @@ class ScoreCache:
                     self._usable().execute(f"SELECT count(*) FROM {table}").fetchone()[0]
                     for table in ("scores", "files")
                 )
-                return CacheSize(scores, files, sum(p.stat().st_size for p in _files(self.path)))
+                return CacheSize(scores, files, bytes_on_disk(self.path.parent))
         return CacheSize(0, 0, 0)
 
     def close(self) -> None:
@@ -256,36 +250,47 @@ class ScoreCache:
     ) -> None:
         self.close()
 
-    def _open(self) -> sqlite3.Connection:
-        # Paths of pictures are nobody else's business.
-        make_private_folder(self.path.parent)
-        make_private_file(self.path)
-        connection = sqlite3.connect(
-            self.path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        try:
-            # Pages that hold several embeddings; it counts only where the file is new.
-            connection.execute("PRAGMA page_size = 16384")
-            make_tables(connection, _TABLES, _WAIT_SECONDS)
-            # A killed process loses nothing; a power cut may cost the last few scores.
-            connection.execute("PRAGMA synchronous = NORMAL")
-        except sqlite3.Error:
-            connection.close()
-            raise
-        return connection
+    def _open(self) -> None:
+        self._identity = _identity(self.path)
+        self._connection, self._read_only = open_scores(self.path, _WAIT_SECONDS)
+        self._identity = _identity(self.path)
+        if self._read_only:
+            self._warn(f"the cache can only be read, so no new scores are kept: {self.path}")
+        else:
+            self._bound()
 
     @contextlib.contextmanager
     def _going_on_without(self) -> Iterator[bool]:
-        """Gives whether the cache is usable; a fault of it is told once and ends its use."""
+        """Gives whether the cache is usable; a fault of it is told once and ends its use.
+
+        Where the fault is in the file, another one is begun; what was asked of it is then unknown.
+        """
         with self._lock:
             try:
                 yield self._connection is not None
             except (sqlite3.Error, OSError, ValueError) as error:
                 self.close()
-                self._warn(
-                    f"going on without the cache, which cannot be used ({error}): {self.path}; "
-                    "delete it, or set I2PA_CACHE to a writable folder"
-                )
+                if not (is_damage(error) and self._begin_anew()):
+                    self._warn(
+                        f"going on without the cache, which cannot be used ({error}): {self.path}; "
+                        "delete it, or set I2PA_CACHE to a writable folder"
+                    )
+
+    def _begin_anew(self) -> bool:
+        """Whether the damaged file could be set aside, and a new one begun."""
+        if self._begun_anew:
+            return False
+        self._begun_anew = True
+        try:
+            # Another process may have been quicker.
+            if _identity(self.path) == self._identity:
+                aside = set_aside(self.path)
+                self._warn(f"the cache was damaged: set aside as {aside}, and a new one begun")
+            self._open()
+        except (sqlite3.Error, OSError):
+            self.close()
+            return False
+        return True
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -309,18 +314,18 @@ class ScoreCache:
             part = keys[start : start + _CHUNK]
             yield from self._usable().execute(query.format(",".join("?" * len(part))), part)
 
-    def _variant_id(self, variant: Variant) -> int:
-        key = (variant.model, variant.transform, variant.precision)
-        find = "SELECT id FROM variants WHERE model = ? AND transform = ? AND precision = ?"
+    def _variant_id(self, variant: Variant, *, make: bool = False) -> int | None:
+        """The number of a variant; None where there is none and none is to be made."""
+        key = (variant.model, variant.transform, variant.engine, variant.versions)
+        find = (
+            "SELECT id FROM variants WHERE model = ? AND transform = ? AND engine = ? "
+            "AND versions = ?"
+        )
         row = self._usable().execute(find, key).fetchone()
-        if row is None:
-            with self._transaction() as connection:
-                insert = (
-                    "INSERT OR IGNORE INTO variants (model, transform, precision) VALUES (?, ?, ?)"
-                )
-                connection.execute(insert, key)
-            row = self._usable().execute(find, key).fetchone()
-        return int(row[0])
+        if row is None and make:
+            insert = "INSERT INTO variants (model, transform, engine, versions) VALUES (?, ?, ?, ?)"
+            return self._usable().execute(insert, key).lastrowid
+        return None if row is None else int(row[0])
 
     def _bound(self) -> None:
         """Above the limit, drop what was kept longest; its room in the file is used again."""
@@ -337,3 +342,12 @@ class ScoreCache:
                     f"DELETE FROM {table} WHERE rowid <= (SELECT min(rowid) + "
                     f"(max(rowid) - min(rowid)) * {1 - KEEP_SHARE:.2f} FROM {table})"
                 )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells one file of a name from another."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -7,17 +7,19 @@ part (it straddles a cut in time) keeps a null there.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, get_args
+from numbers import Integral, Real
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from i2pa.errors import DataError, UserInputError
+from i2pa.errors import DataError, UserInputError, require
+from i2pa.pairs.schema import check_pairs_table
 from i2pa.words import many
 
 PARTS = ("train", "val", "test")
@@ -75,12 +77,15 @@ def split_pairs(
     users allow; every part asked for gets a user. By `pair`, as the paper does, pairs are shared
     out in the order of a seeded hash, so users and, unless each image is in one pair only, images
     are shared. By `time`, parts follow each other: no post of one was uploaded after any post of
-    the next, and pairs that straddle a cut are in none.
+    the next, and pairs that straddle a cut are in none; as the cuts are where the sizes asked for
+    would end, parts come out smaller by those.
 
     `fractions` are of pairs; `counts` (pairs of train, val, test; one may be "rest") replace them.
     Raises UserInputError for fractions that do not add up to 1 or counts beyond the pairs,
     DataError when there are fewer users than parts, or users or times are missing.
     """
+    check_pairs_table(pairs)
+    require(isinstance(seed, Integral), "seed", seed, "a whole number")
     if by not in get_args(By):
         raise UserInputError(
             f"cannot split by {by!r}", remedy=f"choose from {', '.join(get_args(By))}"
@@ -110,13 +115,20 @@ def _wanted(
 ) -> list[float]:
     """How many pairs each part should get."""
     if counts is None:
-        wanted = [float(f) for f in fractions]
+        given = _listed("fractions", fractions, lambda f: isinstance(f, Real), "three numbers")
+        wanted = [float(f) for f in given]
         if len(wanted) != len(PARTS) or min(wanted) < 0 or not abs(sum(wanted) - 1) <= 1e-6:
             raise UserInputError(
                 f"fractions are {tuple(wanted)}, but must be three from 0 that add up to 1",
                 remedy="for example .8,.1,.1",
             )
         return [fraction * n for fraction in wanted]
+    counts = _listed(
+        "counts",
+        counts,
+        lambda count: isinstance(count, Integral) or count == REST,
+        "three whole numbers, or 'rest' in place of one",
+    )
     stated = [count for count in counts if count != REST]
     left = n - sum(stated)
     if len(counts) != len(PARTS) or len(counts) - len(stated) > 1 or min(stated) < 0:
@@ -130,6 +142,16 @@ def _wanted(
             remedy="write rest for one of them",
         )
     return [float(left if count == REST else count) for count in counts]
+
+
+def _listed(
+    name: str, given: Iterable[object], is_one: Callable[[object], bool], wanted: str
+) -> list[Any]:
+    """What was given as a list, its kinds checked; what the numbers mean is not looked at."""
+    is_list = isinstance(given, Iterable) and not isinstance(given, (str, bytes))
+    values = list(given) if is_list else []
+    require(is_list and all(map(is_one, values)), name, given, wanted)
+    return values
 
 
 def _by_user(pairs: pa.Table, wanted: list[float], seed: int) -> Ints:

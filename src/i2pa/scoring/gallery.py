@@ -29,7 +29,7 @@ from i2pa.errors import ImageError
 from i2pa.files import whole_file
 from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
-from i2pa.images.open import LIMITS, Limits
+from i2pa.images.limits import LIMITS, Limits
 from i2pa.images.thumbnail import Thumbnail
 from i2pa.metrics.reference import LEVELS
 from i2pa.scoring.names import readable
@@ -70,13 +70,15 @@ def write_gallery(
     title: str,
     side: int | None = None,
     limits: Limits = LIMITS,
+    threads: int | None = None,
     progress: Progress | None = None,
 ) -> Gallery:
     """Write the page, whole or not at all; a picture that cannot be read leaves a gap with a note.
 
     Pictures are decoded as for scoring: what is heavy in a process of its own, for a limited time.
     `names` calls each path on the page (see `short_names`). `side` is the long side of the small
-    pictures; None takes what suits their number (`SIDES`). Raises UserInputError where the page
+    pictures; None takes what suits their number (`SIDES`), `threads` work on them (None: one a
+    core). Raises UserInputError where the page
     cannot be written.
     """
     entries = _entries(ranking.items, names)
@@ -86,7 +88,8 @@ def write_gallery(
         with aside.open("w", encoding="utf-8", newline="\n") as out, ExitStack() as made:
             out.write(_head(title, ranking, entries))
             decoder = made.enter_context(Decoder(Thumbnail(side), limits=limits))
-            shots = _small_pictures([entry.item.path for entry in entries], decoder)
+            paths = [entry.item.path for entry in entries]
+            shots = _small_pictures(paths, decoder, threads or usable_cores())
             made.enter_context(closing(shots))
             for number, (entry, shot) in enumerate(zip(entries, shots, strict=True), start=1):
                 if isinstance(shot, Failure):
@@ -135,10 +138,9 @@ def small_picture(path: str | Path, decoder: Decoder) -> Shot:
 
 
 def _small_pictures(
-    paths: Sequence[str], decoder: Decoder
+    paths: Sequence[str], decoder: Decoder, threads: int
 ) -> Generator[Shot | Failure, None, None]:
     """In the order given, made in threads; only a few are held at a time."""
-    threads = usable_cores()
     waiting: deque[tuple[str, Future[Shot]]] = deque()
 
     def next_one() -> Shot | Failure:

@@ -27,18 +27,15 @@ from i2pa.images.decoder import Decoded, Decoder
 from i2pa.images.failure import Failure
 from i2pa.images.find import Found
 from i2pa.images.open import read_bytes
-from i2pa.images.transforms import Picture
 from i2pa.models.engine import Engine
 from i2pa.models.score_cache import FileState, KeptScore, ScoreCache, Variant
+from i2pa.scoring.given import Given, Plain, as_picture, name_of
 from i2pa.scoring.results import StandIn
 
 # Pictures whose files are looked up in the cache at once.
 LOOK_AHEAD = 32
 # Files above this are worked on one at a time, so that the bytes of many cannot pile up.
 LARGE_FILE = 16_000_000
-
-
-Given: TypeAlias = Picture | Found
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +63,7 @@ class _Entry:
 
     name: str
     twins: tuple[str, ...]
-    picture: Picture
+    picture: Plain
     stand_in: StandIn | None = None
 
     @property
@@ -100,6 +97,7 @@ class _Ready:
     digest: bytes
     state: FileState | None
     decoded: Decoded
+    has_bytes: bool = True
 
 
 Result: TypeAlias = Measured | Failure
@@ -116,12 +114,9 @@ class Pipeline:
         variant: Variant,
         *,
         threads: int,
-        turns: threading.Semaphore,
         cache: ScoreCache | None = None,
     ) -> None:
-        """`turns` admits as many threads at once to the engine as it likes."""
         self._engine = engine
-        self._turns = turns
         self._decoder = decoder
         self._variant = variant
         self._threads = threads
@@ -216,17 +211,19 @@ class Pipeline:
         try:
             if entry.path:
                 return self._prepare_file(entry, entry.path)
-            if isinstance(entry.picture, bytes):
-                return self._prepare_bytes(entry, entry.picture, None)
-            decoded = self._decoder.decode(entry.picture)
-            return _Ready(entry, sha256(decoded.pixels.tobytes()).digest(), None, decoded)
+            picture = as_picture(entry.picture, entry.name, self._decoder.limits)
+            if isinstance(picture, bytes):
+                return self._prepare_bytes(entry, picture, None)
+            decoded = self._decoder.decode(picture)
+            digest = sha256(decoded.pixels.tobytes()).digest()
+            return _Ready(entry, digest, None, decoded, has_bytes=False)
         except ImageError as error:
             return Failure.of(entry.name, error)
 
     def _prepare_file(self, entry: _Entry, path: Path) -> _Ready | Measured:
         before = FileState.of(path)
         with self._large if before and before.size > LARGE_FILE else nullcontext():
-            data = read_bytes(path)
+            data = read_bytes(path, self._decoder.limits)
             settled = before is not None and before.settled() and before == FileState.of(path)
             return self._prepare_bytes(entry, data, before if settled else None)
 
@@ -245,8 +242,7 @@ class Pipeline:
     def _through_the_network(self, ready: Sequence[_Ready]) -> list[Result]:
         """Run the network on a batch, and keep what it says before anyone hears of it."""
         pixels = np.stack([step.decoded.pixels for step in ready])
-        with self._turns:
-            arrays = self._engine.run(pixels, self._outputs)
+        arrays = self._engine.run(pixels, self._outputs)
         scores = arrays["score"].astype(np.float64)
         spreads = arrays["spread"].astype(np.float64) if "spread" in arrays else None
         embeddings = _unit_length(arrays["embedding"])
@@ -261,7 +257,7 @@ class Pipeline:
                 continue
             kept = KeptScore(float(scores[place]), spread, embeddings[place], step.decoded.taken)
             results.append(step.entry.measured(step.digest, kept))
-            if isinstance(step.entry.picture, str | Path | bytes):
+            if step.has_bytes:
                 new[step.digest] = kept
             if step.state:
                 states[step.state] = step.digest
@@ -276,8 +272,7 @@ def _entry(picture: Given, place: int) -> _Entry:
         return _Entry(str(picture), (), picture)
     if isinstance(picture, Found):
         return _Entry(str(picture.path), tuple(map(str, picture.twins)), picture.path)
-    filename = getattr(picture, "filename", "")
-    return _Entry(str(filename) if filename else f"#{place}", (), picture)
+    return _Entry(name_of(picture, place), (), picture)
 
 
 def _unit_length(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from i2pa.errors import UserInputError
 from i2pa.images.failure import Failure
+from i2pa.models.versions import Versions
 
 Progress = Callable[[int, int], None]
 """Called with (done, of how many)."""
@@ -17,13 +18,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class ModelUsed:
-    """The model that made the scores: enough to repeat them."""
+    """The model that made the scores, what ran it, and all versions: enough to repeat them."""
 
     name: str
     version: int
     sha256: str
     transform: str
     engine: str
+    versions: Versions
 
     @property
     def tag(self) -> str:

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import threading
+import math
 import weakref
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from i2pa.cores import usable_cores
 from i2pa.errors import ImageError, ModelError, UserInputError
 from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
-from i2pa.images.find import Found
-from i2pa.images.open import LIMITS, Limits
+from i2pa.images.limits import LIMITS, Limits
 from i2pa.images.transforms import transform_named
 from i2pa.metrics.reference import level, percentile
 from i2pa.models.catalogue import known_likeness
-from i2pa.models.engine import AUTO, Engine, load_engine
+from i2pa.models.engine import AUTO, Engine, check_threads, load_engine
 from i2pa.models.metadata import Likeness, ModelMetadata
 from i2pa.models.registry import DEFAULT, find_model
 from i2pa.models.score_cache import ScoreCache, Variant
+from i2pa.models.versions import versions
 from i2pa.scoring.best import best_places
 from i2pa.scoring.bursts import MEASURED
 from i2pa.scoring.chances import Chances
 from i2pa.scoring.compare import check_comparable, compare_measured
-from i2pa.scoring.pipeline import Given, Measured, Pipeline
+from i2pa.scoring.given import Given, is_picture
+from i2pa.scoring.pipeline import Measured, Pipeline
 from i2pa.scoring.ranking import RankOptions, rank_measured
 from i2pa.scoring.results import (
     Comparison,
@@ -40,11 +41,6 @@ from i2pa.scoring.results import (
     StandIn,
 )
 
-MOST_MEGABYTES = 4000
-"""What decoding one picture may take at most, whoever asks."""
-
-ONE_PICTURE = (str, Path, bytes, Image.Image, np.ndarray, Found)
-
 
 def load_model(
     name_or_path: str | Path = DEFAULT,
@@ -52,17 +48,17 @@ def load_model(
     engine: str = AUTO,
     precision: str = "float32",
     threads: int | None = None,
-    decode_megabytes: int | None = None,
+    limits: Limits = LIMITS,
 ) -> Scorer:
     """A scorer for a published model (by name), an exported .onnx file or a run folder.
 
     `engine` is auto, onnxruntime, openvino, torch or cuda, and `precision` float32 or bfloat16:
     see `load_engine`. `threads` bounds how many pictures are worked on at once; None means one a
-    core. `decode_megabytes` is the memory that decoding one picture may take (None: 400), up to
-    4,000; more lets larger WebP, AVIF and HEIC in. Raises UserInputError for an engine that cannot
-    be had, and ModelError if the model is altered or not one of ours.
+    core. `limits` are those of a picture: `Limits(decode_bytes=2_000_000_000)` lets larger WebP,
+    AVIF and HEIC in. Raises UserInputError for an engine that cannot be had and for threads below
+    1, and ModelError if the model is altered or not one of ours.
     """
-    limits = limits_of(decode_megabytes)
+    check_threads(threads)
     file = find_model(name_or_path)
     runner = load_engine(
         file.data, engine=engine, precision=precision, threads=threads, where=str(file.path)
@@ -71,24 +67,13 @@ def load_model(
     return Scorer(runner, metadata, file.sha256, threads=threads, limits=limits)
 
 
-def limits_of(decode_megabytes: int | None) -> Limits:
-    """The limits of pictures, with another for memory. Raises UserInputError for one too large."""
-    if decode_megabytes is None:
-        return LIMITS
-    if not 0 < decode_megabytes <= MOST_MEGABYTES:
-        raise UserInputError(
-            f"decoding cannot take {decode_megabytes:,} MB",
-            remedy=f"give 1 to {MOST_MEGABYTES:,}",
-        )
-    return replace(LIMITS, decode_bytes=decode_megabytes * 1_000_000)
-
-
 class Scorer:
     """A loaded model, ready to score any number of pictures; load it once.
 
-    Threads may share it. A picture is a path, the bytes of a file, an opened PIL image, or a uint8
-    array: [h, w, 3] RGB, [h, w, 4] RGBA or [h, w] grey. With a `cache` nothing that it knows is
-    computed again, and all that is computed from files and bytes is kept in it.
+    Threads may share it. A picture is a path, the bytes of a file (or a bytearray, memoryview or
+    binary file), an opened PIL image, or a uint8 array: [h, w, 3] RGB, [h, w, 4] RGBA or [h, w]
+    grey. With a `cache` nothing that it knows is computed again, and all that is computed from
+    files and bytes is kept in it.
     """
 
     def __init__(
@@ -104,15 +89,15 @@ class Scorer:
         if metadata.link == "thurstone" and "spread" not in engine.outputs:
             raise ModelError("the model's link is thurstone, but it has no output spread")
         self.metadata = metadata
+        used = versions(engine.name)
         self.model = ModelUsed(
-            metadata.name, metadata.version, sha256, metadata.transform, engine.name
+            metadata.name, metadata.version, sha256, metadata.transform, engine.name, used
         )
         self.limits = limits
         self._engine = engine
-        self._turns = threading.Semaphore(engine.callers)
         self._transform = transform_named(metadata.transform)
         self._decoder = self._new_decoder()
-        self._variant = Variant(sha256, metadata.transform, engine.precision)
+        self._variant = Variant(sha256, metadata.transform, engine.name, used.key)
         self._chances = Chances.of(metadata)
         self._quantiles = np.asarray(metadata.reference.quantiles)
         self._threads = threads or usable_cores()
@@ -121,6 +106,37 @@ class Scorer:
     def likeness(self) -> Likeness | None:
         """What was measured to group pictures by; None where `rank` takes what others' was."""
         return known_likeness(self.metadata)
+
+    def probability(
+        self,
+        score_a: float,
+        score_b: float,
+        *,
+        spread_a: float | None = None,
+        spread_b: float | None = None,
+    ) -> float:
+        """P(A beats B) of two scores that this model gave, as `compare` says of their pictures.
+
+        A model with the link thurstone takes their spreads as well (see `measure`). Raises
+        UserInputError without them, and for what is no finite number.
+        """
+        spreads = (spread_a, spread_b)
+        if self.metadata.link == "thurstone" and None in spreads:
+            raise UserInputError(
+                f"scores of {self.model.tag} are compared by their spreads as well",
+                remedy="give spread_a and spread_b, which Scorer.measure tells",
+            )
+        for number in (score_a, score_b, *(spread or 0.0 for spread in spreads)):
+            _check_number(number)
+        return self._chances.beats(score_a, score_b, spread_a or 0.0, spread_b or 0.0)
+
+    def percentile(self, score: float) -> float:
+        """Where a score that this model gave stands in its reference set, from 0.1 to 99.9.
+
+        Raises UserInputError for what is no finite number.
+        """
+        _check_number(score)
+        return float(percentile(score, self._quantiles)[0])
 
     def score_one(self, picture: Given, *, cache: ScoreCache | None = None) -> ScoredPicture:
         """Score one picture. Raises ImageError where it cannot be read."""
@@ -256,7 +272,7 @@ class Scorer:
         progress: Progress | None,
         cache: ScoreCache | None,
     ) -> Iterator[Measured | Failure]:
-        if isinstance(pictures, ONE_PICTURE):
+        if is_picture(pictures):
             raise UserInputError("a list of pictures is needed", remedy="use score_one")
         pictures = list(pictures)
         for done, result in enumerate(self.measure(pictures, cache=cache), start=1):
@@ -272,16 +288,11 @@ class Scorer:
 
     def _pipeline(self, cache: ScoreCache | None) -> Pipeline:
         return Pipeline(
-            self._engine,
-            self._decoder,
-            self._variant,
-            threads=self._threads,
-            turns=self._turns,
-            cache=cache,
+            self._engine, self._decoder, self._variant, threads=self._threads, cache=cache
         )
 
     def _place(self, one: Measured) -> ScoredPicture:
-        at = float(percentile(one.score, self._quantiles)[0])
+        at = self.percentile(one.score)
         return ScoredPicture(one.name, one.score, at, level(at))
 
 
@@ -295,3 +306,8 @@ def _of_all(errors: list[ImageError]) -> ImageError:
     more = f" ({others:,} more cannot be read either)" if others else ""
     what = f"{first.what}{more}"
     return ImageError(what, kind=first.kind, where=first.where, remedy=first.remedy)
+
+
+def _check_number(number: float) -> None:
+    if not isinstance(number, Real) or not math.isfinite(number):
+        raise UserInputError(f"{number!r} is no score", remedy="give a finite number")

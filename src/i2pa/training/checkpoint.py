@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2pa.errors import ModelError
+from i2pa.errors import FailureKind, ModelError
 from i2pa.files import whole_file
 
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -39,7 +39,7 @@ class Checkpoint:
     best_epoch: int
     best: dict[str, Tensor]
     history: list[dict[str, float]]
-    unreadable: dict[int, str]
+    left_out: dict[int, tuple[FailureKind, str]]
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:

@@ -8,16 +8,19 @@ on. What becomes of the results is `compare`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
 
-from i2pa.errors import DataError
+from i2pa.errors import DataError, require
 from i2pa.images.named import Folders
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import BackboneWeights, WeightsSource, backbone_weights
+from i2pa.pairs.schema import check_pairs_table
+from i2pa.posts.schema import check_posts_table
 from i2pa.training.absolute import post_facts
 from i2pa.training.checkpoint import CHECKPOINT_FILE
 from i2pa.training.compare import OutOfFold
@@ -30,7 +33,7 @@ from i2pa.training.network import picture_feed
 from i2pa.training.pairset import by_split, images_of, is_graded, pair_set, users_of
 from i2pa.training.probe import fit_head
 from i2pa.training.processes import processes
-from i2pa.training.recipes import NetworkRecipe, Recipe
+from i2pa.training.recipes import NetworkRecipe, Recipe, check_recipe
 
 
 def cross_validate(
@@ -59,6 +62,13 @@ def cross_validate(
     then fitted to all. `kept` is a folder that keeps each fold's results and checkpoints, so that
     the same call goes on. `warn` and what is raised are as in `train`.
     """
+    check_recipe(recipe)
+    check_posts_table(posts)
+    for name, table in (("pairs", pairs), ("also", also), ("start", start)):
+        if table is not None or name == "pairs":
+            check_pairs_table(table, name)
+    good = isinstance(folds, Integral) and folds >= 2
+    require(good, "folds", folds, "a whole number from 2")
     carried = _carried(recipe, weights)
     tables = [table for table in (pairs, also, start) if table is not None]
     features = _features(tables, images, recipe, carried, progress, warn)

@@ -129,7 +129,7 @@ def _find(images: Sequence[str], folders: Sequence[Path]) -> tuple[list[_File], 
     unreadable: list[Failure] = []
     for image in dict.fromkeys(images):
         if (path := find_named(image, folders)) is None:
-            unreadable.append(Failure(image, "no such file"))
+            unreadable.append(Failure(image, "missing", "no such file"))
             continue
         try:
             files.append(_File(image, path, hashlib.sha256(read_bytes(path)).hexdigest()))

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 
 from i2pa.cores import usable_cores
-from i2pa.errors import ImageError
+from i2pa.errors import FailureKind, ImageError
 from i2pa.images.transforms import Pixels, Transform
 from i2pa.models.ranker import Ranker
 
@@ -45,7 +45,7 @@ class Fed:
 class Feed(Protocol):
     """Pictures by row, as a network takes them in."""
 
-    unreadable: dict[int, str]
+    unreadable: dict[int, tuple[FailureKind, str]]
 
     def batches(
         self, wanted: Iterable[Ints], *, random_crop_of_epoch: int | None = None
@@ -73,7 +73,7 @@ class PictureFeed:
         self._left = memory_bytes
         self._threads = threads or usable_cores()
         self._kept: dict[int, Pixels] = {}
-        self.unreadable: dict[int, str] = {}
+        self.unreadable: dict[int, tuple[FailureKind, str]] = {}
         """Rows of pictures met that cannot be read, and why."""
 
     def batches(
@@ -115,7 +115,7 @@ class PictureFeed:
             try:
                 resized = self._transform.resized(self._files[row])
             except ImageError as error:
-                self.unreadable[row] = error.what
+                self.unreadable[row] = (error.kind, error.what)
                 return None
             if resized.nbytes <= self._left:
                 self._left -= resized.nbytes

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from i2pa.errors import DataError
+from i2pa.errors import DataError, FailureKind
 from i2pa.training.batches import Floats, Ints, LabelledPairs
 from i2pa.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from i2pa.training.fast import fast_steps
@@ -57,14 +57,14 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Every epoch's measures, which one was best, and the pictures that could not be read.
+    """Every epoch's measures, which one was best, and why pictures (by row) could not be read.
 
     `downward` says that the best weights score the more popular picture lower.
     """
 
     history: tuple[Epoch, ...]
     best: int
-    unreadable: dict[int, str]
+    unreadable: dict[int, tuple[FailureKind, str]]
     downward: bool = False
 
 
@@ -113,7 +113,7 @@ def fit(
         scaler.load_state_dict(found.scaler)
         history = [Epoch(**row) for row in found.history]  # type: ignore[arg-type]
         best, best_weights = found.best_epoch, found.best
-        feed.unreadable.update(found.unreadable)
+        feed.unreadable.update(found.left_out)
     trained = processes.shared(network)
 
     def scored(rows: Ints) -> Floats:
@@ -177,7 +177,7 @@ def fit(
                         best_epoch=best,
                         best=best_weights,
                         history=[asdict(e) for e in history],
-                        unreadable=dict(feed.unreadable),
+                        left_out=dict(feed.unreadable),
                     ),
                     folder,
                 )

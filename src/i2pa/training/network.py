@@ -108,7 +108,7 @@ def train_network(
         measured_without_picture=without,
         unreadable=(
             *features.unreadable,
-            *(Failure(names[row], why) for row, why in sorted(fitted.unreadable.items())),
+            *(Failure(names[row], *why) for row, why in sorted(fitted.unreadable.items())),
         ),
         epochs=fitted.history,
         best_epoch=fitted.best,

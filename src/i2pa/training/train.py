@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
-from i2pa.errors import DataError, UserInputError
+from i2pa.errors import DataError, UserInputError, require
 from i2pa.images.named import Folders
 from i2pa.models.backbones import BackboneWeights, WeightsSource, backbone_weights, load_weights
 from i2pa.models.ranker import Ranker
+from i2pa.pairs.schema import check_pairs_table
+from i2pa.posts.schema import check_posts_table
 from i2pa.training.absolute import PostFacts, post_facts
 from i2pa.training.features import Progress, Warn
 from i2pa.training.gather import PLAIN_L2, Gathered, gather
@@ -30,7 +34,14 @@ from i2pa.training.probe import (
     folds_by_user,
     judged,
 )
-from i2pa.training.recipes import PROBE, NetworkRecipe, Recipe, head_before, trains_pairs
+from i2pa.training.recipes import (
+    PROBE,
+    NetworkRecipe,
+    Recipe,
+    check_recipe,
+    head_before,
+    trains_pairs,
+)
 from i2pa.training.trained import Naming, TrainedModel, named
 
 CROSS_VALIDATION = "cross-validation"
@@ -48,7 +59,7 @@ def train(
     name: str = "my-model",
     version: int = 1,
     reference_users: str = "users",
-    folder: Path | None = None,
+    folder: str | os.PathLike[str] | None = None,
     resume: bool = False,
     allow_unreadable: bool = False,
     progress: Progress | None = None,
@@ -76,6 +87,7 @@ def train(
     of a part of `pairs` or the recipe has no use for `posts`, and ModelError where the backbone or
     its weights cannot be used.
     """
+    _check_arguments(pairs, recipe, posts, validate_on, calibrate_on, version)
     validation = (validate_on or {}).get(VALIDATION)
     facts = _facts(recipe, posts, [pairs] if validation is None else [pairs, validation])
     carried = backbone_weights(
@@ -103,7 +115,7 @@ def train(
             recipe,
             carried,
             naming,
-            folder or Path(nowhere),
+            Path(folder or nowhere),
             kept=folder is not None,
             head=start,
             facts=facts,
@@ -111,6 +123,28 @@ def train(
             allow_unreadable=allow_unreadable,
             progress=training_progress,
         )
+
+
+def _check_arguments(
+    pairs: pa.Table,
+    recipe: Recipe | NetworkRecipe,
+    posts: pa.Table | None,
+    validate_on: Mapping[str, pa.Table] | None,
+    calibrate_on: pa.Table | None,
+    version: int,
+) -> None:
+    """Refuse arguments of another type before the work."""
+    check_pairs_table(pairs)
+    check_recipe(recipe)
+    check_posts_table(posts)
+    are_named = validate_on is None or isinstance(validate_on, Mapping)
+    require(are_named, "validate_on", validate_on, "a mapping of names to tables of pairs")
+    for name, table in (validate_on or {}).items():
+        check_pairs_table(table, f"validate_on[{name!r}]")
+    if calibrate_on is not None:
+        check_pairs_table(calibrate_on, "calibrate_on")
+    good = isinstance(version, Integral) and version >= 1
+    require(good, "version", version, "a whole number above 0")
 
 
 def _facts(
