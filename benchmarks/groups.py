@@ -1,11 +1,11 @@
 """How well bursts and near-duplicates are told from different pictures, on pictures of yours.
 
-Run: python benchmarks/groups.py FOLDER [--accounts posts.csv] [--every 3]
+Run: python benchmarks/groups.py FOLDER [--accounts posts.csv] [--every 3] [--model i2pa-lite2]
 
 Each picture's cosine to edits of itself (one in every so many pictures is edited), and those of
-all pairs of different pictures, at several thresholds; i2pa's two are marked. `--accounts` names
-a table with the columns `image` (as found in FOLDER or beside it) and `user_id`, to tell pairs of
-one account from others. Then the groups of i2pa beside those of single links.
+all pairs of different pictures, at several thresholds, the two in use among them. `--accounts`
+names a table with the columns `image` (as found in FOLDER or beside it) and `user_id`, to tell
+pairs of one account from others. Then the groups of i2pa beside those of single links.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 from i2pa.images.find import pictures_in
+from i2pa.models.metadata import Likeness
+from i2pa.models.registry import DEFAULT
 from i2pa.models.score_cache import ScoreCache
 from i2pa.scoring import Failure, Scorer, load_model
-from i2pa.scoring.bursts import SAME_MOMENT, SAME_PICTURE, leaders
+from i2pa.scoring.bursts import MEASURED, leaders
 
-THRESHOLDS = (0.9, SAME_PICTURE, 0.8, 0.75, SAME_MOMENT)
+THRESHOLDS = (0.9, MEASURED.same_picture, 0.8, 0.75, MEASURED.same_moment)
 
 
 def cropped(image: Image.Image, share: float, across: float, down: float) -> Image.Image:
@@ -65,13 +67,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--accounts", type=Path)
     parser.add_argument("--every", type=int, default=3)
+    parser.add_argument("--model", default=DEFAULT)
     options = parser.parse_args()
-    scorer = load_model()
+    scorer = load_model(options.model)
     paths = pictures_in([options.folder])
     vectors = embeddings(scorer, paths)
     edited(scorer, paths[:: options.every], vectors[:: options.every])
     different(vectors, accounts(options.accounts, paths))
-    grouped(vectors)
+    grouped(vectors, scorer.likeness or MEASURED)
 
 
 def embeddings(scorer: Scorer, pictures: list) -> np.ndarray:
@@ -116,11 +119,11 @@ def different(vectors: np.ndarray, owners: np.ndarray) -> None:
         print(f"different pictures of {what}, {len(of):,} pairs: {shares}")
 
 
-def grouped(vectors: np.ndarray) -> None:
+def grouped(vectors: np.ndarray, likeness: Likeness) -> None:
     like = vectors @ vectors.T
-    ours = leaders(vectors, np.full(len(vectors), np.nan))
+    ours = leaders(vectors, np.full(len(vectors), np.nan), likeness)
     single = np.arange(len(vectors))
-    for i, j in zip(*np.nonzero(np.triu(like >= SAME_PICTURE, 1)), strict=True):
+    for i, j in zip(*np.nonzero(np.triu(like >= likeness.same_picture, 1)), strict=True):
         single[single == single[j]] = single[i]
     for name, labels in (("i2pa", ours), ("single links", single)):
         parts = [np.flatnonzero(labels == label) for label in np.unique(labels)]
@@ -128,7 +131,7 @@ def grouped(vectors: np.ndarray) -> None:
         least = min((like[np.ix_(part, part)].min() for part in parts), default=1.0)
         largest = max(map(len, parts), default=1)
         print(
-            f"groups of {name} at {SAME_PICTURE}: {len(parts)}, the largest of {largest}, "
+            f"groups of {name} at {likeness.same_picture}: {len(parts)}, the largest of {largest}, "
             f"least cosine inside {least:.3f}"
         )
 

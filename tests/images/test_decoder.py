@@ -13,6 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
+from i2pa.errors import ImageError, UserInputError
+from i2pa.images.decoder import Decoder
+from i2pa.images.open import LIMITS, Limits, read_bytes
+from i2pa.images.transforms import transform_named
+from i2pa.images.worker_process import WorkerProcess
 from odd_pictures import (
     dng,
     encoded,
@@ -22,13 +29,6 @@ from odd_pictures import (
     taken_exif,
     turned,
 )
-from PIL import Image
-
-from i2pa.errors import ImageError, UserInputError
-from i2pa.images.decoder import Decoder
-from i2pa.images.open import LIMITS, Limits, read_bytes
-from i2pa.images.transforms import transform_named
-from i2pa.images.worker_process import WorkerProcess
 
 SQUASH = transform_named("squash260@1")
 CROP = transform_named("crop224@1")
@@ -285,7 +285,7 @@ def test_ctrl_c_in_the_middle_ends_quietly(tmp_path):
         textwrap.dedent(
             f"""
             import sys
-            sys.path[:0] = {[str(Path(__file__).parent)]!r}
+            sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}
             from test_decoder import faulty_picture, with_fault
             decoder = with_fault("time.sleep(600)", seconds=60.0)
             print("begun", flush=True)

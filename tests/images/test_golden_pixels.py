@@ -5,10 +5,10 @@ import hashlib
 
 import numpy as np
 import pytest
-from odd_pictures import encoded, swapped_primaries_profile, turned
 from PIL import Image
 
 from i2pa.images.transforms import transform_named
+from odd_pictures import encoded, swapped_primaries_profile, turned
 
 TRANSFORMS = ("squash260@1", "squash224@1", "crop224@1")
 

@@ -1,15 +1,21 @@
+import contextlib
 import io
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from i2pa.errors import DataError, ImageError, UserInputError
 from i2pa.images.find import pictures_in
-from i2pa.images.lists import COLUMNS, listed
+from i2pa.images.globs import matches, may_match
+from i2pa.images.lists import COLUMNS, is_list, listed
 from i2pa.images.open import read_bytes
 from i2pa.scoring.gallery import line_of
+from odd_pictures import encoded, quarters
 
 
 @pytest.fixture
@@ -34,6 +40,39 @@ def test_globs_that_the_shell_left_alone(album):
     ]
     with pytest.raises(UserInputError, match=r"\*\.tif: matches no file"):
         listed([album / "*.tif"])
+
+
+parts = st.sampled_from(["a", "b", ".a", "ab", "a.jpg"])
+wild = st.sampled_from(["a", "*", "**", "?", ".*", "[ab]*", "*.jpg"])
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.lists(parts, min_size=1, max_size=4), max_size=8), st.lists(wild, min_size=1))
+def test_what_a_pattern_may_match_is_what_it_finds(paths, pattern):
+    with tempfile.TemporaryDirectory() as folder:
+        for path in paths:
+            place = Path(folder, *path[:-1])
+            with contextlib.suppress(FileExistsError, NotADirectoryError):
+                place.mkdir(parents=True, exist_ok=True)
+                (place / path[-1]).touch()
+        whole = Path(folder, *pattern)
+        files = [path for path in Path(folder).rglob("*") if path.is_file()]
+        found = set(matches(whole))
+        assert [may_match(whole, path) for path in files] == [path in found for path in files]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "TIFF", "WEBP", "HEIF", "AVIF"])
+def test_a_picture_called_txt_is_a_picture(tmp_path, kind):
+    odd = tmp_path / "odd.txt"
+    odd.write_bytes(encoded(quarters().convert("RGB"), kind))
+    assert listed([odd]) == [odd]
+    assert not is_list(odd)
+
+
+def test_a_text_called_txt_is_a_list_whatever_it_says(album):
+    text = album / "notes.txt"
+    text.write_text("a.jpg\nnothing of the kind\n")
+    assert names_of(album, listed([text])) == ["a.jpg", "nothing of the kind"]
 
 
 def test_a_file_whose_name_is_a_glob_is_a_file(album):

@@ -7,6 +7,11 @@ from datetime import datetime
 
 import numpy as np
 import pytest
+from PIL import Image, ImageCms, features
+
+from i2pa.errors import ImageError
+from i2pa.images.formats import kind_of
+from i2pa.images.open import Limits, decode, opened, read_bytes, read_header
 from odd_pictures import (
     BLUE,
     RED,
@@ -27,11 +32,6 @@ from odd_pictures import (
     wide_profile,
     zeros_png,
 )
-from PIL import Image, ImageCms, features
-
-from i2pa.errors import ImageError
-from i2pa.images.formats import kind_of
-from i2pa.images.open import Limits, decode, opened, read_bytes, read_header
 
 KINDS = {
     "JPEG": {"quality": 95, "subsampling": 0},

@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
+
+from i2pa.errors import ImageError
+from i2pa.images.open import Header, Limits, decode, read_bytes, read_header
 from odd_pictures import (
     BLUE,
     GREEN,
@@ -16,10 +20,6 @@ from odd_pictures import (
     quarters,
     swapped_primaries_profile,
 )
-from PIL import Image
-
-from i2pa.errors import ImageError
-from i2pa.images.open import Header, Limits, decode, read_bytes, read_header
 
 
 @pytest.fixture(name="quarters")

@@ -1,13 +1,16 @@
 """Camera RAW, from DNG files that the tests write."""
 
+import io
+import struct
 from datetime import datetime
 
 import pytest
-from odd_pictures import corner_colours, dng, encoded, quarters, shows_quarters, turned
 from PIL import Image
 
 from i2pa.errors import ImageError
+from i2pa.images.formats import kind_of
 from i2pa.images.open import Limits, decode, opened, read_header
+from odd_pictures import corner_colours, dng, encoded, quarters, shows_quarters, turned
 
 # Cameras store the turn, not turned pixels; these are the four that they write.
 ORIENTATIONS = [1, 3, 6, 8]
@@ -77,6 +80,23 @@ def test_a_tiff_that_only_looks_like_raw_is_still_read():
     # A first directory marked as a reduced picture is how RAW files begin, and some scans too.
     data = encoded(quarters(), "TIFF", tiffinfo={254: 1})
     assert shows_quarters(decode(data))
+
+
+def test_raw_stays_raw_however_much_its_first_directory_holds():
+    data = dng(quarters(300, 200))
+    # Its camera's name, moved to the end and grown to two megabytes.
+    at = data.index(struct.pack("<HHI", 272, 2, 7))
+    name = bytes(2_000_000)
+    data = data[:at] + struct.pack("<HHII", 272, 2, len(name), len(data)) + data[at + 12 :] + name
+    assert kind_of(io.BytesIO(data)) == "RAW"
+
+
+@pytest.mark.parametrize("length", [*range(8, 40, 3), 200])
+def test_the_kind_of_a_cut_or_looping_directory_is_left_to_the_decoder(length):
+    data = dng(quarters(300, 200), preview=quarters(60, 40))
+    assert kind_of(io.BytesIO(data[:length])) == "other"
+    loop = data[:4] + struct.pack("<I", 4) + data[8:]
+    assert kind_of(io.BytesIO(loop)) in ("other", "RAW")
 
 
 def test_a_header_of_raw():

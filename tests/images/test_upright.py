@@ -7,12 +7,12 @@ import PIL
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from odd_pictures import swapped_primaries_profile
 from PIL import Image, ImageCms
 
 from i2pa.images import upright
 from i2pa.images.exif import TURNS
 from i2pa.images.upright import upright_resized, upright_rgb, upright_size
+from odd_pictures import swapped_primaries_profile
 
 PROFILE = swapped_primaries_profile()
 BILINEAR = Image.Resampling.BILINEAR

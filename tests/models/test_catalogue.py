@@ -1,14 +1,18 @@
 """The catalogue says what the files, the model card and the packages say."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from i2pa.models.catalogue import LITE2, PAPER_RESNET50, PUBLISHED, published
+from i2pa.models.catalogue import LITE2, PAPER_RESNET50, PUBLISHED, known_likeness, published
 from i2pa.models.listing import listed_models, model_facts
+from i2pa.models.metadata import Likeness, ModelMetadata
+from i2pa.models.onnx_engine import OnnxEngine
 from i2pa.models.paper import paper_metadata
 from i2pa.models.registry import find_model, place_of
+from i2pa.scoring.bursts import MEASURED
 
 CARD = (Path(__file__).parents[2] / "docs" / "model-card.md").read_text(encoding="utf-8")
 
@@ -52,6 +56,16 @@ def test_the_papers_file_will_say_what_the_catalogue_says():
 def test_names_and_tags():
     assert published("i2pa-lite2") is published("i2pa-lite2@1") is LITE2
     assert published("i2pa-lite2@2") is None
+
+
+def test_a_models_likeness_is_its_files_or_else_the_catalogues():
+    metadata = ModelMetadata.from_strings(OnnxEngine(find_model().data).metadata, "default")
+    assert metadata.likeness is None
+    assert known_likeness(metadata) == LITE2.likeness == MEASURED
+    assert model_facts("i2pa-lite2").likeness == LITE2.likeness
+    own = replace(metadata, likeness=Likeness(0.6, 0.5))
+    assert known_likeness(own) == own.likeness
+    assert known_likeness(replace(metadata, name="another")) is None
 
 
 def test_listing_tells_what_is_here():

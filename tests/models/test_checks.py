@@ -13,6 +13,8 @@ from i2pa.metrics.agreement import agreement
 from i2pa.models.checks import check_engine, checks_file, keep_check, kept_checks
 from i2pa.models.engine import load_engine
 from i2pa.models.registry import find_model, models_folder
+from i2pa.scoring import load_model
+from tiny_models import noise, tiny_model
 
 few_scores = st.lists(
     st.tuples(st.integers(-5, 5), st.integers(-5, 5), st.integers(0, 3)), max_size=12
@@ -38,6 +40,34 @@ def test_flips_are_counted_as_by_hand(rows):
     assert (found.decided, found.decided_flips) == (decided, decided_flips)
 
 
+@given(few_scores, st.data())
+def test_a_margin_of_spreads_is_that_of_each_pair(rows, data):
+    first = np.array([row[0] for row in rows], float)
+    second = np.array([row[1] for row in rows], float)
+    few = st.lists(st.floats(0.1, 3), min_size=len(rows), max_size=len(rows))
+    spreads = np.array(data.draw(few))
+    found = agreement(first, second, 0.5, spreads)
+    pairs = [(i, j) for i in range(len(rows)) for j in range(i) if first[i] != first[j]]
+    decided = [
+        (i, j)
+        for i, j in pairs
+        if abs(first[i] - first[j]) > 0.5 * np.hypot(spreads[i], spreads[j])
+    ]
+    assert (found.pairs, found.decided) == (len(pairs), len(decided))
+
+
+def test_decided_pairs_of_a_thurstone_model_are_those_that_scoring_calls(tmp_path):
+    path = tiny_model(tmp_path / "t.onnx", spread=True, link="thurstone")
+    pictures = noise(tmp_path / "album", 20)
+    file = find_model(path)
+    engine = load_engine(file.data)
+    check, _ = check_engine(file, engine, engine, pictures)
+    verdicts = load_model(path).compare(*pictures).verdicts
+    called = sum(duel.verdict != "too close to call" for duel in verdicts)
+    assert 0 < called < len(verdicts)
+    assert check.decided_pairs == called
+
+
 @given(st.lists(st.floats(-100, 100), min_size=2, max_size=30), st.floats(0.5, 3))
 def test_the_same_order_has_no_flip_and_the_opposite_is_all_flips(scores, scale):
     first = np.round(np.array(scores), 3)
@@ -52,7 +82,7 @@ class Shifted:
 
     name = "onnxruntime-test-float32"
     precision = "float32"
-    batch = callers = 1
+    batch = 1
     outputs = ("score",)
 
     def __init__(self, engine, share):

@@ -1,11 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
+from small_models import SIZE, metadata, settled
 
 from i2pa.errors import ModelError
-from i2pa.models.head import LinearHead, read_head, with_head
+from i2pa.models.engine import OUTPUTS
+from i2pa.models.export import export_onnx
+from i2pa.models.head import LinearHead, read_head, spreads_of, with_head
 from i2pa.models.metadata import ModelMetadata
 from i2pa.models.onnx_engine import OnnxEngine
+from i2pa.models.ranker import Ranker
 from i2pa.models.registry import find_model
+from i2pa.models.resnet import ResNet
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +51,25 @@ def test_what_has_no_such_head_is_refused(model):
         with_head(model, LinearHead(np.ones(3), 0.0), metadata, "here")
     with pytest.raises(ModelError, match=r"my\.onnx: not an ONNX model"):
         read_head(b"no model", "my.onnx")
+
+
+def test_a_thurstone_model_tells_its_spreads_and_loses_them_with_a_logistic_head(
+    tmp_path,
+):
+    torch.manual_seed(0)
+    ranker = Ranker(ResNet((1, 1, 1, 1), None), spread=True)
+    torch.nn.init.normal_(ranker.spread.weight, std=0.1)
+    pixels = np.random.default_rng(1).integers(0, 256, (4, SIZE, SIZE, 3), dtype=np.uint8)
+    settled(ranker, torch.from_numpy(pixels), ranker)
+    thurstone = replace(metadata(), link="thurstone")
+    data = export_onnx(ranker, thurstone, SIZE, tmp_path / "t.onnx").data
+    arrays = OnnxEngine(data).run(pixels, ("embedding", "spread"))
+    assert np.ptp(arrays["spread"]) > 0.01
+    embeddings = arrays["embedding"].astype(np.float64)
+    assert spreads_of(data, embeddings) == pytest.approx(arrays["spread"], rel=1e-4)
+    head = read_head(data, "t")
+    kept = OnnxEngine(with_head(data, head, thurstone, "t"))
+    assert "spread" in kept.outputs
+    logistic = OnnxEngine(with_head(data, head, metadata(), "t"))
+    assert logistic.outputs == OUTPUTS
+    assert logistic.run(pixels)["score"] == pytest.approx(kept.run(pixels)["score"], abs=1e-5)

@@ -12,7 +12,7 @@ from i2pa.errors import ModelError, UserInputError
 from i2pa.models.cache import VectorStore
 from i2pa.models.catalogue import PUBLISHED
 from i2pa.models.engine import OUTPUTS
-from i2pa.models.metadata import QUANTILES, ModelMetadata, Reference
+from i2pa.models.metadata import QUANTILES, Likeness, ModelMetadata, Reference
 from i2pa.models.onnx_engine import OnnxEngine
 from i2pa.models.registry import DEFAULT, digest_file, find_model, place_of
 
@@ -27,8 +27,14 @@ def engine():
     return OnnxEngine(find_model().data)
 
 
-@given(texts, st.integers(1, 99), texts, rising, st.floats(1e-3, 1e3))
-def test_metadata_round_trip(name, version, licenses, quantiles, temperature):
+cosines = st.floats(0, 1, exclude_min=True)
+
+
+@given(
+    *(texts, st.integers(1, 99), texts, rising, st.floats(1e-3, 1e3)),
+    st.none() | st.builds(Likeness, cosines, cosines),
+)
+def test_metadata_round_trip(name, version, licenses, quantiles, temperature, likeness):
     metadata = ModelMetadata(
         name,
         version,
@@ -38,6 +44,7 @@ def test_metadata_round_trip(name, version, licenses, quantiles, temperature):
         temperature,
         "",
         licenses,
+        likeness,
     )
     assert ModelMetadata.from_strings(metadata.to_strings(), "here") == metadata
 
@@ -52,6 +59,10 @@ def test_metadata_round_trip(name, version, licenses, quantiles, temperature):
         ("i2pa.version", "one"),
         ("i2pa.reference", '{"name": "x", "n": 1, "quantiles": [2, 1]}'),
         ("i2pa.reference", "[]"),
+        ("i2pa.likeness", '{"same_picture": 0.8}'),
+        ("i2pa.likeness", '{"same_picture": 0.8, "same_moment": 0}'),
+        ("i2pa.likeness", '{"same_picture": 1.1, "same_moment": 0.7}'),
+        ("i2pa.likeness", "0.8"),
     ],
 )
 def test_damaged_metadata_is_named(engine, field, value):

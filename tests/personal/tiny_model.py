@@ -5,6 +5,7 @@ And pictures made for it, whose fields are random colours.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,17 @@ METADATA = ModelMetadata(
 )
 
 
-def tiny_model(path: Path, *, weights: np.ndarray | None = None, head: str = "Gemm") -> Path:
-    """Write it. `weights` [12] are the head's, of a fixed seed if not given."""
+def tiny_model(
+    path: Path,
+    *,
+    weights: np.ndarray | None = None,
+    head: str = "Gemm",
+    spread_of: tuple[np.ndarray, float] | None = None,
+) -> Path:
+    """Write it. `weights` [12] are the head's, of a fixed seed if not given.
+
+    With `spread_of`, weights [12] and a bias, it is a Thurstone model: spread = softplus + .05.
+    """
     if weights is None:
         weights = np.random.default_rng(1).normal(size=WIDTH)
     tensors = {
@@ -68,20 +78,39 @@ def tiny_model(path: Path, *, weights: np.ndarray | None = None, head: str = "Ge
             helper.make_node("Add", ["product", "head.bias"], ["linear"]),
         ]
     nodes.append(helper.make_node("Squeeze", ["linear", "axis"], ["score"]))
+    outputs = [
+        helper.make_tensor_value_info("score", TensorProto.FLOAT, ["n"]),
+        helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", WIDTH]),
+        helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", 3, FIELDS, FIELDS]),
+    ]
+    metadata = METADATA
+    if spread_of is not None:
+        along, bias = spread_of
+        metadata = replace(METADATA, link="thurstone")
+        tensors |= {
+            "spread.weight": along[None].astype(np.float32),
+            "spread.bias": np.array([bias], np.float32),
+            "floor": np.array(0.05, np.float32),
+        }
+        nodes += [
+            helper.make_node(
+                "Gemm", ["embedding", "spread.weight", "spread.bias"], ["raw"], transB=1
+            ),
+            helper.make_node("Squeeze", ["raw", "axis"], ["flat"]),
+            helper.make_node("Softplus", ["flat"], ["soft"]),
+            helper.make_node("Add", ["soft", "floor"], ["spread"]),
+        ]
+        outputs.append(helper.make_tensor_value_info("spread", TensorProto.FLOAT, ["n"]))
     side = FIELD * FIELDS
     graph = helper.make_graph(
         nodes,
         "tiny",
         [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", side, side, 3])],
-        [
-            helper.make_tensor_value_info("score", TensorProto.FLOAT, ["n"]),
-            helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", WIDTH]),
-            helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", 3, FIELDS, FIELDS]),
-        ],
+        outputs,
         [numpy_helper.from_array(t, name) for name, t in tensors.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    helper.set_model_props(model, METADATA.to_strings())
+    helper.set_model_props(model, metadata.to_strings())
     path.write_bytes(model.SerializeToString())
     return path
 

@@ -108,6 +108,36 @@ def test_a_folder_that_would_be_ranked_is_refused(album: list[Path], tmp_path: P
         check_apart(good, [folder, album[0]])
 
 
+def test_a_folder_where_a_pattern_looks_is_refused(
+    album: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "album"
+    names = [path.name for path in album]
+    for pattern, bad in (
+        (folder / "**" / "*", folder / "best"),
+        (folder / "**", folder / "best" / "of"),
+        (folder / "*", folder),
+        (tmp_path / "alb*" / "*", folder),
+        # The folder itself would be found, and all in it be ranked.
+        (folder / "*", folder / "best"),
+        (folder / "*", folder / "best" / "of"),
+        (folder / "../album/**/*", folder / "best"),
+    ):
+        with pytest.raises(UserInputError, match=r"lies where .* looks, so its copies"):
+            check_apart(bad, [pattern], names)
+    for pattern, good in (
+        (folder / "**" / "*", tmp_path / "best"),
+        (folder / "*.jpg", folder / "best"),
+        (folder / "IMG_*", folder),
+        (folder / "**" / "IMG_*", folder / "best"),
+        (folder / "**", folder / ".best"),
+    ):
+        check_apart(good, [pattern], ["IMG_1.jpg", "IMG_2.jpg"])
+    monkeypatch.chdir(folder)
+    with pytest.raises(UserInputError, match="lies where"):
+        check_apart(Path("best"), ["**/*"], names)
+
+
 def test_an_original_that_is_gone_costs_only_itself(album: list[Path], tmp_path: Path) -> None:
     album[0].unlink()
     os.mkfifo(album[0])

@@ -7,7 +7,6 @@ import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,12 +14,33 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from i2pa.errors import ImageError, UserInputError
+from i2pa.images.decoder import Decoder
+from i2pa.images.open import Limits
+from i2pa.images.thumbnail import Thumbnail
+from i2pa.images.worker_process import WorkerProcess
 from i2pa.scoring import gallery
-from i2pa.scoring.gallery import line_of, side_for, small_picture, write_gallery
+from i2pa.scoring.gallery import Shot, line_of, side_for, small_picture, write_gallery
 from i2pa.scoring.names import common_folder, readable, short_names
 from i2pa.scoring.results import Ranking
 from i2pa.scoring.xmp import new_sidecar
+from odd_pictures import dng, encoded, quarters, shows_quarters
 from ranked_set import picture, ranked, ranking_of
+
+ALL_HEAVY = Limits(light_pixels=1)
+FAULTY = """
+import time
+from i2pa.images import worker
+from i2pa.images.thumbnail import Thumbnail
+whole = Thumbnail.of
+def of(self, loaded):
+    if loaded.image.width == 77:
+        time.sleep(600)
+    if loaded.image.width == 78:
+        bytearray(2_000_000_000)
+    return whole(self, loaded)
+Thumbnail.of = of
+worker.main()
+"""
 
 HOSTILE = [
     "\"><script>alert('x')</script>&amp.png",
@@ -54,6 +74,11 @@ def write(pictures: Ranking, folder: Path) -> tuple[Page, str]:
     write_gallery(pictures, page, names=names, title="A <b>title</b>")
     text = page.read_text(encoding="utf-8")
     return Page(text), text
+
+
+def shot_of(path: Path, side: int = 320) -> Shot:
+    with Decoder(Thumbnail(side)) as decoder:
+        return small_picture(path, decoder)
 
 
 def plain(path: Path, size: tuple[int, int] = (40, 30)) -> Path:
@@ -107,7 +132,7 @@ def test_small_pictures_are_upright_srgb_and_bare(tmp_path: Path) -> None:
     image.save(
         picture, exif=exif, icc_profile=profile, comment=b"private words", xmp=new_sidecar(3)
     )
-    shot = small_picture(picture, 320)
+    shot = shot_of(picture)
     assert (shot.width, shot.height) == (160, 320)
     assert b"private" not in shot.jpeg
     small = Image.open(io.BytesIO(shot.jpeg))
@@ -124,7 +149,7 @@ def test_small_pictures_are_upright_srgb_and_bare(tmp_path: Path) -> None:
     red, _, blue = small.convert("RGB").getpixel((80, 20))
     assert blue > red + 100
     with pytest.raises(ImageError, match=re.escape(str(tmp_path / "none.jpg"))):
-        small_picture(tmp_path / "none.jpg", 320)
+        shot_of(tmp_path / "none.jpg")
 
 
 def test_groups_follow_their_best_and_ties_are_named(tmp_path: Path) -> None:
@@ -186,32 +211,42 @@ def test_fewer_pictures_are_larger() -> None:
 
 def test_large_pictures_without_a_smaller_scale_are_shown_too(tmp_path: Path) -> None:
     plain(tmp_path / "large.png", (6000, 4000))
-    assert small_picture(tmp_path / "large.png", 320).width == 320
+    assert shot_of(tmp_path / "large.png").width == 320
 
 
-def test_pictures_of_a_page_share_one_budget_of_memory(
+def test_what_hangs_or_dies_in_its_decoder_leaves_a_gap_and_the_page_appears(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_work: list[int] = []
-    most = [0]
-    resize = gallery.upright_resized
+    def faulty(thumbnail: Thumbnail, limits: Limits) -> Decoder:
+        decoder = Decoder(thumbnail, limits=ALL_HEAVY)
+        decoder._worker = WorkerProcess(thumbnail, ALL_HEAVY, 1.0, code=FAULTY)
+        return decoder
 
-    def counted(*arguments: Any) -> Image.Image:
-        at_work.append(1)
-        most[0] = max(most[0], len(at_work))
-        made = resize(*arguments)
-        at_work.pop()
-        return made
-
-    monkeypatch.setattr(gallery, "upright_resized", counted)
-    monkeypatch.setattr(gallery, "usable_cores", lambda: 4)
-    # Less than any picture takes: each goes alone.
-    monkeypatch.setattr(gallery, "IN_FLIGHT_BYTES", 1)
-    _, text = write(
-        ranked(*(plain(tmp_path / f"{n}.png", (900, 600)) for n in range(12))), tmp_path
+    monkeypatch.setattr(gallery, "Decoder", faulty)
+    sizes = {"a": (40, 30), "hangs": (77, 30), "b": (50, 40), "eats": (78, 30), "c": (60, 40)}
+    files = [plain(tmp_path / f"{name}.png", size) for name, size in sizes.items()]
+    made = write_gallery(
+        ranked(*files), tmp_path / "p.html", names={str(f): f.name for f in files}, title="t"
     )
-    assert text.count("data:image/jpeg") == 12
-    assert most == [1]
+    assert made.pictures == 3
+    reasons = {Path(failure.path).stem: failure.reason for failure in made.failures}
+    assert reasons == {
+        "hangs": "took longer than 1 s to decode",
+        "eats": "needs more memory to decode than there is",
+    }
+    text = (tmp_path / "p.html").read_text()
+    assert text.count("cannot be shown: ") == 2
+    assert text.count("data:image/jpeg") == 3
+
+
+@pytest.mark.parametrize("kind", ["HEIF", "AVIF", "DNG"])
+def test_pictures_of_every_kind_are_shown(tmp_path: Path, kind: str) -> None:
+    image = quarters(600, 400)
+    data = dng(image) if kind == "DNG" else encoded(image, kind, quality=90)
+    (tmp_path / "picture").write_bytes(data)
+    shot = shot_of(tmp_path / "picture", 300)
+    assert (shot.width, shot.height) == (300, 200)
+    assert shows_quarters(Image.open(io.BytesIO(shot.jpeg)).convert("RGB"))
 
 
 @given(st.text(min_size=1))

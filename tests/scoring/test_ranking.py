@@ -12,7 +12,7 @@ from i2pa.scoring import bursts
 from i2pa.scoring.best import best_places
 from i2pa.scoring.chances import Chances
 from i2pa.scoring.pipeline import Measured
-from i2pa.scoring.ranking import rank_measured
+from i2pa.scoring.ranking import RankOptions, rank_measured
 
 QUANTILES = np.linspace(-5, 5, 1001)
 LOGISTIC = Chances("logistic", 1.5)
@@ -70,7 +70,7 @@ def test_neither_names_nor_order_change_the_ranking(album, random, chances):
     assert facts(first, album) == facts(second, renamed)
     for diverse in (False, True):
         chosen = [
-            [a[r.given[place]].digest for place in best_places(r, 4, chances, diverse=diverse)]
+            [a[r.given[place]].digest for place in best_places(r, RankOptions(4, diverse), chances)]
             for r, a in ((first, album), (second, renamed))
         ]
         assert chosen[0] == chosen[1]
@@ -136,7 +136,7 @@ def slow_leaders(embeddings, taken):
         for j in (j for j in range(i) if leader[j] == j):
             cosine = float(wide[i] @ wide[j])
             near = abs(taken[i] - taken[j]) <= bursts.MOMENT_SECONDS
-            if cosine >= (bursts.SAME_MOMENT if near else bursts.SAME_PICTURE):
+            if cosine >= (bursts.MEASURED.same_moment if near else bursts.MEASURED.same_picture):
                 linked.append((cosine, j))
         if linked:
             leader[i] = max(linked)[1]
@@ -171,7 +171,7 @@ def test_every_member_is_like_its_leader_so_that_chains_do_not_join():
     lead = bursts.leaders(chain, np.full(len(chain), np.nan))
     assert len(set(lead)) > 1
     for place, leader in enumerate(lead):
-        assert chain[place] @ chain[leader] >= bursts.SAME_PICTURE
+        assert chain[place] @ chain[leader] >= bursts.MEASURED.same_picture
 
 
 def test_the_best_are_one_of_each_group_unless_asked_otherwise():
@@ -180,9 +180,9 @@ def test_the_best_are_one_of_each_group_unless_asked_otherwise():
     ranked = rank_measured(album, LOGISTIC, QUANTILES)
     assert [item.group for item in ranked.items] == [1, 1, 1, 1, None, None, None, None]
     assert [item.group_rank for item in ranked.items] == [1, 2, 3, 4, 1, 1, 1, 1]
-    assert best_places(ranked, 3, LOGISTIC) == [0, 4, 5]
-    assert best_places(ranked, 3, LOGISTIC, whole_groups=True) == [0, 1, 2]
-    assert best_places(ranked, 99, LOGISTIC) == [0, 4, 5, 6, 7]
+    assert best_places(ranked, RankOptions(3), LOGISTIC) == [0, 4, 5]
+    assert best_places(ranked, RankOptions(3, whole_groups=True), LOGISTIC) == [0, 1, 2]
+    assert best_places(ranked, RankOptions(99), LOGISTIC) == [0, 4, 5, 6, 7]
 
 
 def test_diverse_prefers_what_is_new_among_what_is_nearly_as_good():
@@ -196,9 +196,9 @@ def test_diverse_prefers_what_is_new_among_what_is_nearly_as_good():
 
     album = [one(1, 1.0, near), one(2, 0.99, similar), one(3, 0.9, new), one(4, -9.0, -near)]
     ranked = rank_measured(album, LOGISTIC, QUANTILES)
-    assert best_places(ranked, 2, LOGISTIC) == [0, 1]
-    assert best_places(ranked, 2, LOGISTIC, diverse=True) == [0, 2]
-    assert best_places(ranked, 9, LOGISTIC, diverse=True) == [0, 1, 2, 3]
+    assert best_places(ranked, RankOptions(2), LOGISTIC) == [0, 1]
+    assert best_places(ranked, RankOptions(2, diverse=True), LOGISTIC) == [0, 2]
+    assert best_places(ranked, RankOptions(9, diverse=True), LOGISTIC) == [0, 1, 2, 3]
 
 
 @settings(deadline=None)
@@ -231,7 +231,7 @@ def test_chances_are_those_of_the_formulas():
 def test_nothing_to_rank_is_an_empty_ranking():
     ranked = rank_measured([], LOGISTIC, QUANTILES)
     assert ranked.items == ()
-    assert best_places(ranked, 3, LOGISTIC, diverse=True) == []
+    assert best_places(ranked, RankOptions(3, diverse=True), LOGISTIC) == []
 
 
 def test_best_must_be_positive(tmp_path):

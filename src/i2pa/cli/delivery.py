@@ -17,6 +17,7 @@ import typer
 from i2pa.cli import output
 from i2pa.cli.output import many
 from i2pa.errors import DataError, UserInputError
+from i2pa.images.open import LIMITS, Limits
 from i2pa.scoring.copies import check_apart, copy_files, leftovers, plan_copies
 from i2pa.scoring.gallery import write_gallery
 from i2pa.scoring.names import common_folder, short_names
@@ -63,10 +64,11 @@ class Delivery:
     dry_run: bool = False
 
 
-def check(delivery: Delivery, places: Sequence[str | Path]) -> None:
+def check(delivery: Delivery, places: Sequence[str | Path], patterns: Sequence[Path] = ()) -> None:
     """Refuse, before anything is scored, what cannot be delivered.
 
-    `places` are the folders and files to be ranked. Raises UserInputError.
+    `places` are the folders and files to be ranked, `patterns` what named them, if any did. Raises
+    UserInputError.
     """
     for given, option in (
         (delivery.stars, "--stars"),
@@ -90,7 +92,7 @@ def check(delivery: Delivery, places: Sequence[str | Path]) -> None:
             )
         _check_writable(delivery.html.absolute().parent)
     if delivery.copy_to is not None:
-        check_apart(delivery.copy_to, places)
+        check_apart(delivery.copy_to, (*places, *patterns), {Path(place).name for place in places})
         _check_writable(delivery.copy_to.absolute())
 
 
@@ -100,6 +102,7 @@ def deliver(
     *,
     places: Sequence[str | Path],
     shown: Ranking | None = None,
+    limits: Limits = LIMITS,
 ) -> None:
     """Write what was asked for.
 
@@ -116,19 +119,23 @@ def deliver(
         jobs.append(lambda: _copy(shown.items, folder, delivery.dry_run))
     if delivery.html is not None:
         page = delivery.html
-        jobs.append(lambda: _write_page(shown, page, places, delivery.dry_run))
+        jobs.append(lambda: _write_page(shown, page, places, limits, delivery.dry_run))
     done = [job() for job in jobs if ranking.items]
     if not all(done):
         raise DataError("not everything asked for could be delivered")
 
 
-def _write_page(shown: Ranking, page: Path, places: Sequence[str | Path], dry_run: bool) -> bool:
+def _write_page(
+    shown: Ranking, page: Path, places: Sequence[str | Path], limits: Limits, dry_run: bool
+) -> bool:
     if dry_run:
         output.warn(f"would write {page}: {many(len(shown.items), 'picture')}")
         return True
     names = short_names([item.path for item in shown.items], places)
     with output.progress("page", "pictures") as progress:
-        made = write_gallery(shown, page, names=names, title=_title(places), progress=progress)
+        made = write_gallery(
+            shown, page, names=names, title=_title(places), limits=limits, progress=progress
+        )
     output.warn_of(made.failures)
     # A list of favourites leads to the pictures only from there.
     start = "" if _one_folder(places) else f"; its names start from {common_folder(places)}"

@@ -180,6 +180,9 @@ def _shown(facts: ModelFacts) -> dict[str, str]:
         "transform": facts.transform,
         "reference": facts.reference,
         "probability": f"{facts.link}, temperature {facts.temperature:.3g}",
+        "groups": "cosines not measured"
+        if facts.likeness is None
+        else f"cosine {facts.likeness.same_picture:g}, {facts.likeness.same_moment:g} in a burst",
         "outputs": ", ".join(facts.outputs),
         "file": facts.path,
         "SHA-256": facts.sha256 if facts.pinned else f"{facts.sha256} (no .sha256 beside it)",

@@ -27,6 +27,7 @@ from rich.text import Text
 
 from i2pa.images.failure import Failure
 from i2pa.scoring.names import readable
+from i2pa.scoring.results import StandIn
 
 PLAIN_PROGRESS_SECONDS = 10.0
 MOST_LINES = 20
@@ -53,6 +54,14 @@ def warn_of(failures: Sequence[Failure]) -> None:
         warn(f"{failure.path}: {failure.reason}{remedy}")
     if len(failures) > MOST_LINES:
         warn(f"and {len(failures) - MOST_LINES:,} more")
+
+
+def warn_of_stand_ins(stand_ins: Sequence[StandIn]) -> None:
+    """A line for each of the first `MOST_LINES` files scored in another's place."""
+    for one in stand_ins[:MOST_LINES]:
+        warn(f"{one.instead_of}: {one.reason}; {one.path} was scored in its place")
+    if len(stand_ins) > MOST_LINES:
+        warn(f"and {len(stand_ins) - MOST_LINES:,} more in the same way")
 
 
 def many(number: int, what: str) -> str:

@@ -77,7 +77,8 @@ def show(result: Scores | Ranking, form: str, out: Path | None) -> None:
 
 
 def report_failures(result: Scores | Ranking, given: int) -> None:
-    """List what could not be scored. Raises DataError where nothing could."""
+    """List what could not be scored, or not by its first file. Raises DataError if nothing was."""
+    output.warn_of_stand_ins(result.stand_ins)
     output.warn_of(result.failures)
     if not result.failures:
         return

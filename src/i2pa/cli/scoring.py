@@ -18,11 +18,16 @@ from i2pa.errors import UserInputError
 from i2pa.files import check_not_input
 from i2pa.images.find import found_among
 from i2pa.images.lists import listed
+from i2pa.models.catalogue import LITE2
 from i2pa.models.checks import kept_checks, processor_name
 from i2pa.models.engine import AUTO, PRECISIONS, precision_named
+from i2pa.models.metadata import Likeness
 from i2pa.models.registry import DEFAULT, model_path
 from i2pa.models.score_cache import ScoreCache
 from i2pa.scoring import Scorer, load_model
+from i2pa.scoring.bursts import MEASURED
+from i2pa.scoring.ranking import RankOptions
+from i2pa.scoring.scorer import MOST_MEGABYTES
 
 Places = Annotated[
     list[Path],
@@ -59,6 +64,18 @@ Verify = Annotated[
 ]
 
 
+DecodeMemory = Annotated[
+    int | None,
+    typer.Option(
+        "--decode-memory",
+        metavar="MB",
+        min=1,
+        max=MOST_MEGABYTES,
+        help="Memory that decoding one picture may take (default: 400).",
+    ),
+]
+
+
 @app.command()
 def rank(
     places: Places,
@@ -72,6 +89,13 @@ def rank(
     diverse: Annotated[
         bool, typer.Option("--diverse", help="Let --best choose pictures unlike each other.")
     ] = False,
+    alike: Annotated[
+        float | None,
+        typer.Option(help="Cosine from which two pictures are one group (default: the model's)."),
+    ] = None,
+    alike_burst: Annotated[
+        float | None, typer.Option(help="The same of two taken within ten seconds.")
+    ] = None,
     column: ColumnOption = None,
     model: ModelOption = DEFAULT,
     engine: EngineOption = AUTO,
@@ -86,6 +110,7 @@ def rank(
     sidecar: delivery.SidecarOption = None,
     overwrite_ratings: delivery.OverwriteFlag = False,
     dry_run: delivery.DryRunFlag = False,
+    decode_memory: DecodeMemory = None,
     no_cache: NoCache = False,
     verify: Verify = False,
 ) -> None:
@@ -96,23 +121,18 @@ def rank(
     form = form_of(as_json, as_csv, out)
     wanted = delivery.Delivery(html, copy_to, xmp, stars, sidecar, overwrite_ratings, dry_run)
     named = _listed(places, column)
-    delivery.check(wanted, named)
+    delivery.check(wanted, named, places)
     pictures = found_among(named)
     files = [file for picture in pictures for file in picture.files]
     _check_outputs((out, html), places, files)
-    scorer = _load(model, engine, precision)
+    scorer = _load(model, engine, precision, decode_memory)
+    likeness = _likeness(scorer, alike, alike_burst)
+    options = RankOptions(best, diverse, whole_groups, likeness)
     with _scoring(no_cache, verify) as cache, output.progress("scoring", "pictures") as progress:
-        ranking, shown = scorer.rank_all(
-            pictures,
-            best=best,
-            diverse=diverse,
-            whole_groups=whole_groups,
-            progress=progress,
-            cache=cache,
-        )
+        ranking, shown = scorer.rank_all(pictures, options, progress=progress, cache=cache)
     show(shown, form, out)
     report_failures(ranking, len(pictures))
-    delivery.deliver(ranking, wanted, places=named, shown=shown)
+    delivery.deliver(ranking, wanted, places=named, shown=shown, limits=scorer.limits)
 
 
 @app.command()
@@ -130,6 +150,7 @@ def score(
     as_json: JsonFlag = False,
     as_csv: CsvFlag = False,
     out: OutFile = None,
+    decode_memory: DecodeMemory = None,
     no_cache: NoCache = False,
     verify: Verify = False,
 ) -> None:
@@ -137,7 +158,7 @@ def score(
     form = form_of(as_json, as_csv, out)
     places, pictures = pictures, _files(pictures, column)
     _check_outputs((out,), places, pictures)
-    scorer = _load(model, engine, precision)
+    scorer = _load(model, engine, precision, decode_memory)
     with _scoring(no_cache, verify) as cache, output.progress("scoring", "pictures") as progress:
         scores = scorer.score(pictures, progress=progress, cache=cache)
     show(scores, form, out)
@@ -155,12 +176,13 @@ def compare(
     engine: EngineOption = AUTO,
     precision: PrecisionOption = "float32",
     as_json: JsonFlag = False,
+    decode_memory: DecodeMemory = None,
     no_cache: NoCache = False,
     verify: Verify = False,
 ) -> None:
     """How likely each picture gets more likes. Example: i2pa compare a.jpg b.jpg"""
     pictures = _files(pictures, column)
-    scorer = _load(model, engine, precision)
+    scorer = _load(model, engine, precision, decode_memory)
     with _scoring(no_cache, verify) as cache:
         comparison = scorer.compare(*pictures, cache=cache)
     show_comparison(comparison, as_json)
@@ -187,9 +209,27 @@ def _check_outputs(
             check_not_input(path, *places, *pictures)
 
 
-def _load(model: str, engine: str, precision: str) -> Scorer:
+def _likeness(scorer: Scorer, alike: float | None, alike_burst: float | None) -> Likeness | None:
+    """What to group by, where it is not the model's own; with a line where nothing was measured."""
+    known = scorer.likeness or MEASURED
+    if alike is not None or alike_burst is not None:
+        return Likeness(
+            known.same_picture if alike is None else alike,
+            # Of pictures that were taken at any time less is never asked.
+            min(known.same_moment, alike or 1.0) if alike_burst is None else alike_burst,
+        )
+    if scorer.likeness is None:
+        output.warn(
+            f"{scorer.model.tag} has no cosines of its own to group pictures by: "
+            f"{known.same_picture:g}, and {known.same_moment:g} in a burst, were measured for "
+            f"{LITE2.tag}; --alike and --alike-burst set others"
+        )
+    return None
+
+
+def _load(model: str, engine: str, precision: str, decode_memory: int | None) -> Scorer:
     """The model, with a line of what a precision below float32 is known to cost."""
-    scorer = load_model(model, engine=engine, precision=precision)
+    scorer = load_model(model, engine=engine, precision=precision, decode_megabytes=decode_memory)
     if precision_named(precision) == PRECISIONS[0]:
         return scorer
     name = scorer.model.engine

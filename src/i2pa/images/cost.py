@@ -66,8 +66,15 @@ def needs_whole_picture(image: Image.Image, file: BinaryIO) -> bool:
 
 
 def is_slow_to_decode(image: Image.Image, file: BinaryIO) -> bool:
-    """Whether a JPEG holds so many scans of so many pixels that it may take many seconds."""
-    if not isinstance(image, JpegImageFile) or not needs_whole_picture(image, file):
+    """Whether a JPEG holds so many scans of so many pixels that it may take many seconds.
+
+    One inside a TIFF as well; there each strip has scans of its own, so this errs to the safe side.
+    """
+    if image.format == "JPEG":
+        scanned = needs_whole_picture(image, file)
+    else:
+        scanned = image.format == "TIFF" and image.info.get("compression") == "jpeg"
+    if not scanned:
         return False
     place = file.tell()
     file.seek(0)

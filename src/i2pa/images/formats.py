@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import struct
 from typing import BinaryIO, Literal
-
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 Kind = Literal["JPEG", "HEIC", "AVIF", "RAW", "other"]
 
@@ -41,8 +40,24 @@ _RAW_MAGIC = (
 _TIFF_MAGIC = (b"II*\0", b"MM\0*")
 # Tags of TIFF that tell a camera's RAW from a picture in TIFF.
 _SUBFILE_TYPE, _COMPRESSION, _PHOTOMETRIC, _SUB_IFDS, _DNG_VERSION = 254, 259, 262, 330, 50706
+_TOLD = frozenset({_SUBFILE_TYPE, _COMPRESSION, _PHOTOMETRIC, _SUB_IFDS, _DNG_VERSION})
+# Bytes, 16-bit and 32-bit numbers, and offsets of directories.
+_NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I"}
+_MOST_NUMBERS = 64
 _CFA, _LINEAR_RAW = 32803, 34892
 _RAW_COMPRESSIONS = frozenset({32767, 32769, 32770, 34713, 65535})
+
+
+_PICTURE_HEADS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", *_TIFF_MAGIC, *_RAW_MAGIC)
+
+
+def begins_like_a_picture(head: bytes) -> bool:
+    """Whether no text begins as a file whose first 16 bytes or more are `head`."""
+    return (
+        head.startswith(_PICTURE_HEADS)
+        or head[4:8] == b"ftyp"
+        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+    )
 
 
 def kind_of(file: BinaryIO) -> Kind:
@@ -83,29 +98,44 @@ def _kind_of_iso_file(head: bytes) -> Kind:
 
 
 def _is_raw_tiff(head: bytes, file: BinaryIO) -> bool:
+    order = "<" if head.startswith(b"II") else ">"
     try:
-        first = ImageFileDirectory_v2(head[:8])
-        file.seek(first.next)
-        first.load(file)
+        (start,) = struct.unpack_from(f"{order}I", head, 4)
+        first = _numbers_in(file, start, order)
         if _DNG_VERSION in first or _holds_sensor_data(first):
             return True
         # A thumbnail in the first place: the picture is elsewhere, as RAW files have it.
-        if int(first.get(_SUBFILE_TYPE, 0)) & 1:
+        if first.get(_SUBFILE_TYPE, (0,))[0] & 1:
             return True
-        for offset in first.get(_SUB_IFDS, ()):
-            directory = ImageFileDirectory_v2(head[:8])
-            file.seek(int(offset))
-            directory.load(file)
-            if _holds_sensor_data(directory):
-                return True
-    except Exception:
+        others = first.get(_SUB_IFDS, ())
+        return any(_holds_sensor_data(_numbers_in(file, at, order)) for at in others)
+    except struct.error:
         # A damaged directory is for the decoder of TIFF to complain of.
         return False
-    return False
 
 
-def _holds_sensor_data(directory: ImageFileDirectory_v2) -> bool:
+def _numbers_in(file: BinaryIO, at: int, order: str) -> dict[int, tuple[int, ...]]:
+    """Of the directory of tags at `at`, those in `_TOLD`: nothing else of it is read.
+
+    RAW files keep megabytes in their first directory. Raises struct.error where it is cut short.
+    """
+    file.seek(at)
+    (n,) = struct.unpack(f"{order}H", file.read(2))
+    found: dict[int, tuple[int, ...]] = {}
+    for tag, kind, count, value in struct.iter_unpack(f"{order}HHI4s", file.read(12 * n)):
+        letter = _NUMBERS.get(kind)
+        if tag not in _TOLD or letter is None or not 0 < count <= _MOST_NUMBERS:
+            continue
+        form = f"{order}{count}{letter}"
+        if struct.calcsize(form) > len(value):
+            file.seek(*struct.unpack(f"{order}I", value))
+            value = file.read(struct.calcsize(form))
+        found[tag] = struct.unpack_from(form, value)
+    return found
+
+
+def _holds_sensor_data(numbers: dict[int, tuple[int, ...]]) -> bool:
     return (
-        directory.get(_PHOTOMETRIC) in (_CFA, _LINEAR_RAW)
-        or directory.get(_COMPRESSION) in _RAW_COMPRESSIONS
+        numbers.get(_PHOTOMETRIC, (None,))[0] in (_CFA, _LINEAR_RAW)
+        or numbers.get(_COMPRESSION, (None,))[0] in _RAW_COMPRESSIONS
     )

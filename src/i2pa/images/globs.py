@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
+import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +28,32 @@ def matches(pattern: Path) -> list[Path]:
     match only where the pattern has the dot.
     """
     return sorted(set(_matches(Path(), pattern.parts)))
+
+
+def may_match(pattern: Path, file: Path) -> bool:
+    """Whether `matches` would find `file`, were it there; links are not resolved."""
+    return _fits(_whole(pattern).parts, _whole(file).parts)
+
+
+def _whole(path: Path) -> Path:
+    # Links keep the names that a pattern knows them by.
+    return Path(os.path.abspath(path))  # noqa: PTH100
+
+
+def _fits(pattern: tuple[str, ...], parts: tuple[str, ...]) -> bool:
+    if not pattern or not parts:
+        return not pattern and not parts
+    if pattern[0] != _ANY_DEPTH:
+        first = fnmatch.fnmatch(parts[0], pattern[0]) and _shown(parts[0], pattern[0])
+        return first and _fits(pattern[1:], parts[1:])
+    if len(pattern) == 1:
+        return not any(part.startswith(".") for part in parts)
+    visible = itertools.takewhile(lambda part: not part.startswith("."), parts)
+    return any(_fits(pattern[1:], parts[skip:]) for skip in range(len(list(visible)) + 1))
+
+
+def _shown(name: str, pattern: str) -> bool:
+    return not name.startswith(".") or pattern.startswith(".")
 
 
 def _matches(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:

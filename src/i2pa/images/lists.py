@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from i2pa.errors import DataError, UserInputError, needs_extra
-from i2pa.images.formats import SUFFIXES
+from i2pa.images.formats import SUFFIXES, begins_like_a_picture
 from i2pa.images.globs import is_pattern, matches
 
 COLUMNS = ("image", "path", "file", "filename")
@@ -59,17 +59,23 @@ def listed(
 
 
 def is_list(place: Path) -> bool:
-    """Whether a file is a list of paths: called .txt, or a text whose first lines name pictures."""
+    """Whether a file is a list of paths: called .txt, or a text whose first lines name pictures.
+
+    What begins like a picture is one, whatever it is called.
+    """
     suffix = place.suffix.lower()
     if suffix in SUFFIXES or suffix in _TABLES or not place.is_file():
         return False
-    if suffix == _LIST_SUFFIX:
-        return True
     try:
         with place.open("rb") as file:
             head = file.read(_HEAD)
     except OSError:
+        # Reading it as a list says why it cannot be.
+        return suffix == _LIST_SUFFIX
+    if begins_like_a_picture(head):
         return False
+    if suffix == _LIST_SUFFIX:
+        return True
     whole = head if len(head) < _HEAD else head[: head.rfind(b"\n") + 1]
     names = list(_names_in(whole))[:20]
     return bool(names) and all(Path(name).suffix.lower() in SUFFIXES for name in names)

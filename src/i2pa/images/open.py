@@ -19,15 +19,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from PIL import Image, UnidentifiedImageError, features
 from PIL.JpegImagePlugin import JpegImageFile
 
-from i2pa.errors import ImageError, MissingExtraError
+from i2pa.errors import ImageError, MissingExtraError, UserInputError
 from i2pa.images.cost import bytes_to_decode, is_slow_to_decode, needs_whole_picture
 from i2pa.images.exif import FIRST_QUARTER_TURN, TURNS, orientation, taken
 from i2pa.images.formats import Kind, kind_of
+from i2pa.images.meter import Metered, TooMuchWorkError
 from i2pa.images.upright import Turn, upright_rgb
 
 # Formats beside JPEG, AVIF, HEIC and RAW. Pillow knows many more; each is one more parser for
@@ -74,7 +75,7 @@ class Opened:
     """A picture whose header has been read and is within limits, not yet decoded.
 
     `width` and `height` are as shown. `bytes` is the memory that decoding is expected to take;
-    `heavy` says that it is better done where it can be stopped.
+    `heavy` says that it is better done where it can be stopped. `taken` tells the time, undecoded.
     """
 
     format: str
@@ -82,6 +83,7 @@ class Opened:
     height: int
     bytes: int
     heavy: bool
+    taken: Callable[[], datetime | None]
     load: Callable[[], Loaded]
 
 
@@ -146,13 +148,15 @@ def opened(
     at_least: int | None = None,
     where: str = "",
     limits: Limits = LIMITS,
+    light: bool = False,
 ) -> Iterator[Opened]:
     """The picture in `source`, to be looked at and decoded while the context lasts.
 
     `at_least` permits a JPEG to be decoded at 1/2, 1/4 or 1/8 scale as long as both sides keep at
     least that many pixels, and a RAW file's preview of at least that size to stand for it; None
     decodes in full. `where` names the picture in errors. Raises ImageError for anything that is
-    not a complete picture within `limits`, and for whatever a decoder raises inside the context.
+    not a complete picture within `limits`, and for whatever a decoder raises inside the context;
+    with `light`, TooMuchWorkError where reading it would take longer than it may in this process.
     """
     with as_image_error(where, limits):
         file = io.BytesIO(source) if isinstance(source, bytes) else source
@@ -163,7 +167,9 @@ def opened(
                     yield raw
                     return
             file.seek(0)
-        with _parse_header(file, kind) as image:
+        meter = Metered(file)
+        with _parse_header(cast(BinaryIO, meter) if light else file, kind) as image:
+            meter.header_is_read()
             yield _opened_image(image, file, at_least, limits)
 
 
@@ -198,18 +204,7 @@ def read_header(data: bytes, *, where: str = "", limits: Limits = LIMITS) -> Hea
         return Header(picture.format, picture.width, picture.height)
 
 
-def time_taken(data: bytes) -> datetime | None:
-    """When one picture was taken (see `taken`), undecoded; None where that cannot be told."""
-    file = io.BytesIO(data)
-    try:
-        with _parse_header(file, kind_of(file)) as image:
-            return taken(image)
-    except Exception:
-        # Decoders fed hostile bytes raise nearly any type; a time is never worth a picture.
-        return None
-
-
-def loaded_of(image: Image.Image) -> Loaded:
+def loaded_image(image: Image.Image) -> Loaded:
     """What `opened` gives for a picture that a caller opened with PIL, in full.
 
     The caller's image is loaded, nothing more; threads may share it. Raises ImageError where it
@@ -222,7 +217,7 @@ def loaded_of(image: Image.Image) -> Loaded:
     return Loaded(loaded, TURNS.get(orientation(loaded)), taken(loaded))
 
 
-def name_of(image: Image.Image) -> str:
+def name_of(image: object) -> str:
     """What errors call a picture that a caller opened with PIL."""
     return str(getattr(image, "filename", "") or "<PIL image>")
 
@@ -238,6 +233,8 @@ def as_image_error(where: str, limits: Limits = LIMITS) -> Iterator[None]:
         raise ImageError(error.what, where=where, remedy=error.remedy) from error
     except MissingExtraError as error:
         raise ImageError(error.what, where=where, remedy=error.remedy) from error
+    except (TooMuchWorkError, UserInputError):
+        raise
     except UnidentifiedImageError as error:
         raise ImageError(
             "not a picture that can be read", where=where, remedy=f"give {READABLE}"
@@ -312,6 +309,7 @@ def _opened_raw(file: BinaryIO, at_least: int | None, limits: Limits) -> Iterato
                 raw.height,
                 raw.bytes,
                 heavy=True,
+                taken=lambda: raw.taken,
                 load=lambda: Loaded(raw.develop(), None, raw.taken),
             )
         else:
@@ -345,14 +343,17 @@ def _opened_image(
     if known and orientation(image, default_orientation) >= FIRST_QUARTER_TURN:
         width, height = height, width
 
+    def when() -> datetime | None:
+        return taken(image) or default_taken
+
     def load() -> Loaded:
         # Once loaded, a TIFF has lost its EXIF; before, a PNG may not have found it.
-        when = taken(image) if kind == "TIFF" else None
+        before = when() if kind == "TIFF" else None
         image.load()
         turn = TURNS.get(orientation(image, default_orientation))
-        return Loaded(image, turn, when or taken(image) or default_taken)
+        return Loaded(image, turn, before or when())
 
-    return Opened(kind, width, height, memory, heavy, load)
+    return Opened(kind, width, height, memory, heavy, when, load)
 
 
 def _check_size(width: int, height: int, pixels: int, limits: Limits) -> None:
@@ -366,10 +367,12 @@ def _check_size(width: int, height: int, pixels: int, limits: Limits) -> None:
 
 def _check_memory(kind: str, width: int, height: int, memory: int, limits: Limits) -> None:
     if memory > limits.decode_bytes:
+        enough = -(-memory // (100 * _MEGA)) * 100
         raise ImageError(
             f"{width:,} × {height:,} pixels of {kind} as it is saved take {memory / _MEGA:,.0f} MB "
             f"to decode, over the limit of {limits.decode_bytes / _MEGA:,.0f} MB",
-            remedy="save it smaller, or as baseline JPEG",
+            remedy="save it smaller, or as baseline JPEG; rank, score and compare take more with "
+            f"--decode-memory {enough}",
         )
 
 

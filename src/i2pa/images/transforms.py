@@ -21,7 +21,7 @@ from i2pa.images.open import (
     Limits,
     Loaded,
     as_image_error,
-    loaded_of,
+    loaded_image,
     name_of,
     open_file,
     opened,
@@ -75,10 +75,16 @@ class Transform:
                 return self._of_file(file, str(picture), limits)
         if isinstance(picture, bytes):
             return self._of_file(picture, "<bytes>", limits)
-        if isinstance(picture, Image.Image):
-            with as_image_error(name_of(picture)):
-                return self.fit(loaded_of(picture))
-        return self.fit(Loaded(_from_array(picture), None, None))
+        with as_image_error(name_of(picture)):
+            return self.fit(loaded_of(picture))
+
+    def of(self, loaded: Loaded) -> Pixels:
+        """What `pixels` gives, of a picture that is loaded already."""
+        return self.crop(self.fit(loaded))
+
+    def may_be(self, height: int, width: int) -> bool:
+        """Whether `of` can give pixels of this size."""
+        return height == width == self.size
 
     def fit(self, loaded: Loaded) -> Pixels:
         """What `resized` gives, of a picture that is loaded already."""
@@ -137,6 +143,17 @@ def _without_far_ends(image: Image.Image) -> Image.Image:
     width, height = (min(side, longest) for side in image.size)
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))
+
+
+def loaded_of(picture: Image.Image | Pixels) -> Loaded:
+    """An opened PIL image or a uint8 array as `open.opened` would give it, in full.
+
+    Raises ImageError for an image that cannot be loaded, UserInputError for an array of a wrong
+    shape or dtype.
+    """
+    if isinstance(picture, Image.Image):
+        return loaded_image(picture)
+    return Loaded(_from_array(picture), None, None)
 
 
 def _from_array(array: Pixels) -> Image.Image:

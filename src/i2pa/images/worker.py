@@ -13,14 +13,19 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from i2pa.errors import ImageError
 from i2pa.images.open import Limits, open_file, opened
+from i2pa.images.thumbnail import Thumbnail
 from i2pa.images.transforms import Transform
 
 GO = b"!"
+SHAPES: dict[str, type[Transform] | type[Thumbnail]] = {
+    kind.__name__: kind for kind in (Transform, Thumbnail)
+}
 
 # Bytes of a picture beyond this wait on disk, not in memory.
 _IN_MEMORY = 32_000_000
@@ -42,14 +47,14 @@ def main() -> None:
     start = receive(requests)
     limits = Limits(**start["limits"])
     _limit_memory(limits.decode_bytes + _RESERVED)
-    transform = Transform(**start["transform"])
+    shape = SHAPES[start["shape"]](**start["fields"])
     send(replies, {"ready": True})
     while True:
         try:
             request = receive(requests)
         except EOFError:
             return
-        _answer(request, requests, replies, transform, limits, start["seconds"])
+        _answer(request, requests, replies, shape, limits, start["seconds"])
 
 
 def send(stream: IO[bytes], message: dict[str, Any], data: bytes = b"") -> None:
@@ -80,7 +85,7 @@ def _answer(
     request: dict[str, Any],
     requests: IO[bytes],
     replies: IO[bytes],
-    transform: Transform,
+    shape: Transform | Thumbnail,
     limits: Limits,
     seconds: float,
 ) -> None:
@@ -88,20 +93,27 @@ def _answer(
         with _source(request, requests, limits) as source:
             _alarm(seconds)
             with opened(
-                source, at_least=transform.decode_side, where=request["where"], limits=limits
+                source, at_least=shape.decode_side, where=request["where"], limits=limits
             ) as picture:
+                if request["only_time"]:
+                    send(replies, {"taken": _as_text(picture.taken())})
+                    return
                 send(replies, {"memory": picture.bytes})
                 _alarm(0)
                 take(requests, len(GO))
                 _alarm(seconds)
                 loaded = picture.load()
-                pixels = transform.crop(transform.fit(loaded))
-        taken = loaded.taken.isoformat() if loaded.taken else None
-        send(replies, {"taken": taken}, pixels.tobytes())
+                pixels = shape.of(loaded)
+        answer = {"taken": _as_text(loaded.taken), "size": pixels.shape[:2]}
+        send(replies, answer, pixels.tobytes())
     except ImageError as error:
         send(replies, {"error": {"what": error.what, "remedy": error.remedy}})
     finally:
         _alarm(0)
+
+
+def _as_text(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None
 
 
 @contextlib.contextmanager

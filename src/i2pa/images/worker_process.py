@@ -23,6 +23,7 @@ import numpy as np
 
 from i2pa.errors import ImageError
 from i2pa.images.open import Limits
+from i2pa.images.thumbnail import Thumbnail
 from i2pa.images.transforms import Pixels, Transform
 from i2pa.images.worker import GO, receive, send, take
 
@@ -47,10 +48,15 @@ class WorkerProcess:
     """One process that decodes one picture at a time; threads wait for one another."""
 
     def __init__(
-        self, transform: Transform, limits: Limits, seconds: float, *, code: str = SERVE
+        self,
+        shape: Transform | Thumbnail,
+        limits: Limits,
+        seconds: float,
+        *,
+        code: str = SERVE,
     ) -> None:
         """`seconds` is what one picture may take, `code` what the process runs."""
-        self._transform = transform
+        self._shape = shape
         self._limits = limits
         self._seconds = seconds
         self._code = code
@@ -65,11 +71,26 @@ class WorkerProcess:
         `admit` is entered with the memory that decoding will take. Raises ImageError, also where
         the process has to be ended or ends by itself.
         """
+        with self._talk(where):
+            return self._exchange(source, where, admit)
+
+    def time_taken(self, path: str, where: str) -> datetime | None:
+        """When a picture was taken, undecoded. Raises ImageError as `decode` does."""
+        with self._talk(where):
+            process = self._running(where)
+            requests, replies = _pipes(process)
+            with self._watched(process, where, self._seconds):
+                send(requests, {"path": path, "where": where, "only_time": True})
+                return _time(_checked(receive(replies), where))
+
+    @contextlib.contextmanager
+    def _talk(self, where: str) -> Iterator[None]:
+        """One thread's turn to talk with the process."""
         with self._turn:
             if self._closed:
                 raise _stopped(where)
             try:
-                return self._exchange(source, where, admit)
+                yield
             except ImageError:
                 raise
             except BaseException:
@@ -88,17 +109,19 @@ class WorkerProcess:
         path, data = (source, b"") if isinstance(source, str) else (None, source)
         begun = time.monotonic()
         with self._watched(process, where, self._seconds):
-            send(requests, {"path": path, "where": where}, data)
+            send(requests, {"path": path, "where": where, "only_time": False}, data)
             reply = _checked(receive(replies), where)
         left = max(1.0, self._seconds - (time.monotonic() - begun))
         with admit(int(reply["memory"])), self._watched(process, where, left):
             requests.write(GO)
             requests.flush()
             reply = _checked(receive(replies), where)
-            side = self._transform.size
-            pixels = np.frombuffer(take(replies, 3 * side * side), np.uint8)
-        taken = datetime.fromisoformat(reply["taken"]) if reply["taken"] else None
-        return pixels.reshape(side, side, 3).copy(), taken
+            height, width = map(int, reply["size"])
+            if not self._shape.may_be(height, width):
+                raise ValueError(f"no pixels of {height} x {width} were asked for")
+            pixels = np.frombuffer(take(replies, 3 * height * width), np.uint8)
+            taken = _time(reply)
+        return pixels.reshape(height, width, 3).copy(), taken
 
     def _running(self, where: str) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is None:
@@ -126,7 +149,8 @@ class WorkerProcess:
             self._end()
         requests, replies = _pipes(process)
         start = {
-            "transform": dataclasses.asdict(self._transform),
+            "shape": type(self._shape).__name__,
+            "fields": dataclasses.asdict(self._shape),
             "limits": dataclasses.asdict(self._limits),
             "seconds": self._seconds,
         }
@@ -176,6 +200,10 @@ def _checked(reply: dict[str, Any], where: str) -> dict[str, Any]:
         error = reply["error"]
         raise ImageError(str(error["what"]), where=where, remedy=str(error["remedy"]))
     return reply
+
+
+def _time(reply: dict[str, Any]) -> datetime | None:
+    return datetime.fromisoformat(reply["taken"]) if reply["taken"] else None
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:

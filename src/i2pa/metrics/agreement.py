@@ -35,10 +35,15 @@ class Agreement:
 
 
 def agreement(
-    first: npt.NDArray[np.floating], second: npt.NDArray[np.floating], margin: float = 0.0
+    first: npt.NDArray[np.floating],
+    second: npt.NDArray[np.floating],
+    margin: float = 0.0,
+    spreads: npt.NDArray[np.floating] | None = None,
 ) -> Agreement:
     """Compare two scores [n] of the same pictures, the first being what is trusted.
 
+    Pairs that the first tells apart by more than `margin` are decided; where pictures have
+    `spreads` [n], by more than `margin` times √(s_A² + s_B²).
     `largest_difference` is between the two scores of one picture, `spread` the standard deviation
     of the first. Time grows with n², memory with n.
     """
@@ -51,7 +56,8 @@ def agreement(
         flipped = np.where(gap != 0, (1 - turned) / 2, 0.0)
         pairs += int(np.count_nonzero(gap))
         flips += float(flipped.sum())
-        far = np.abs(gap) > margin
+        scale = 1.0 if spreads is None else np.hypot(spreads[place], spreads[place + 1 :])
+        far = np.abs(gap) > margin * scale
         decided += int(np.count_nonzero(far & (gap != 0)))
         decided_flips += float(flipped[far].sum())
     return Agreement(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from i2pa.models.metadata import Likeness, ModelMetadata
+
 
 @dataclass(frozen=True)
 class MeasuredAccuracy:
@@ -37,7 +39,10 @@ class WeightsSource:
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """One named model. `source` None: it comes inside the package."""
+    """One named model. `source` None: it comes inside the package.
+
+    `likeness` was measured for its embeddings after its file was made; None: it was not.
+    """
 
     name: str
     version: int
@@ -47,6 +52,7 @@ class PublishedModel:
     transform: str
     accuracy: MeasuredAccuracy
     source: WeightsSource | None = None
+    likeness: Likeness | None = None
 
     @property
     def tag(self) -> str:
@@ -77,6 +83,7 @@ LITE2 = PublishedModel(
         interval="bootstrap over users",
         measured_by="i2pa",
     ),
+    likeness=Likeness(same_picture=0.85, same_moment=0.70),
 )
 
 PAPER_RESNET50 = PublishedModel(
@@ -116,3 +123,11 @@ def published(name: str) -> PublishedModel | None:
         if name in (model.name, model.tag):
             return model
     return None
+
+
+def known_likeness(metadata: ModelMetadata) -> Likeness | None:
+    """What was measured for a model's embeddings, by its file or else by this catalogue."""
+    if metadata.likeness is not None:
+        return metadata.likeness
+    model = published(metadata.tag)
+    return model.likeness if model else None

@@ -23,9 +23,8 @@ from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
 from i2pa.images.transforms import Picture, transform_named
 from i2pa.metrics.agreement import agreement
-from i2pa.metrics.calibration import TIE_BAND
-from i2pa.models.engine import Engine, Pixels
-from i2pa.models.metadata import ModelMetadata
+from i2pa.models.engine import SPREAD, Engine, Pixels
+from i2pa.models.metadata import TIE_LIMIT, ModelMetadata
 from i2pa.models.registry import ModelFile, models_folder
 
 AT_MOST = 0.01
@@ -86,6 +85,7 @@ def check_engine(
     transform = transform_named(metadata.transform)
     ours: list[float] = []
     theirs: list[float] = []
+    spreads: list[float] = []
     seconds = [0.0, 0.0]
     failures: list[Failure] = []
 
@@ -95,6 +95,8 @@ def check_engine(
             start = time.perf_counter()
             scores += runner.run(pixels)["score"].tolist()
             seconds[at] += time.perf_counter() - start
+        if metadata.link == "thurstone":
+            spreads.extend(reference.run(pixels, (SPREAD,))[SPREAD].tolist())
 
     block: list[Pixels] = []
     with Decoder(transform) as decoder:
@@ -110,9 +112,10 @@ def check_engine(
                 progress(done, len(pictures))
     if len(ours) < 2:
         raise DataError(f"{len(ours)} readable pictures make no pair", remedy="give more pictures")
-    # The score difference at which a probability leaves the band of ties.
-    margin = metadata.temperature * float(np.log(TIE_BAND[1] / (1 - TIE_BAND[1])))
-    found = agreement(np.array(ours), np.array(theirs), margin)
+    margin = metadata.temperature * TIE_LIMIT[metadata.link]
+    found = agreement(
+        np.array(ours), np.array(theirs), margin, np.array(spreads) if spreads else None
+    )
     check = EngineCheck(
         model_sha256=file.sha256,
         engine=engine.name,

@@ -38,8 +38,8 @@ BOUND = 1e-3
 class Engine(Protocol):
     """Turns pixels into named arrays, whatever library does the arithmetic.
 
-    `run` may be called from any number of threads at once, and gives a picture the same arrays
-    whatever else is in its batch, within `BOUND`.
+    `run` may be called from any number of threads at once, of which scoring has one a core. It
+    gives a picture the same arrays whatever else is in its batch, within `BOUND`.
     """
 
     @property
@@ -55,11 +55,6 @@ class Engine(Protocol):
     @property
     def batch(self) -> int:
         """How many pictures it likes best in one call; any other number works too."""
-        ...
-
-    @property
-    def callers(self) -> int:
-        """From how many threads at once `run` should be called to use all it has."""
         ...
 
     @property
@@ -99,10 +94,10 @@ def load_engine(
     """
     precision = precision_named(precision)
     chosen = _chosen(engine, precision)
-    cores = threads or usable_cores()
     if chosen == "openvino":
         from i2pa.models.openvino_engine import OpenVinoEngine
 
+        cores = threads or usable_cores()
         return OpenVinoEngine(model, where=where, precision=precision, threads=cores)
     if precision != "float32":
         raise UserInputError(
@@ -118,7 +113,7 @@ def load_engine(
     if chosen == "cuda":
         check_cuda()
         return OnnxEngine(model, where=where, device="cuda")
-    return OnnxEngine(model, where=where, callers=cores)
+    return OnnxEngine(model, where=where)
 
 
 def precision_named(name: str) -> str:

@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from i2pa.files import file_sha256
-from i2pa.models.catalogue import PUBLISHED, MeasuredAccuracy, PublishedModel
+from i2pa.models.catalogue import (
+    PUBLISHED,
+    MeasuredAccuracy,
+    PublishedModel,
+    known_likeness,
+)
 from i2pa.models.checks import EngineCheck, kept_checks
-from i2pa.models.metadata import ModelMetadata
+from i2pa.models.metadata import Likeness, ModelMetadata
 from i2pa.models.registry import digest_file, find_model, place_of
 
 
@@ -51,6 +56,7 @@ class ModelFacts:
     temperature: float
     training: str
     licenses: str
+    likeness: Likeness | None
     outputs: tuple[str, ...]
     checks: tuple[EngineCheck, ...]
 
@@ -81,6 +87,7 @@ def model_facts(name_or_path: str | Path) -> ModelFacts:
         temperature=metadata.temperature,
         training=metadata.training,
         licenses=metadata.licenses,
+        likeness=known_likeness(metadata),
         outputs=engine.outputs,
         checks=kept_checks(file.path, file.sha256),
     )

@@ -5,15 +5,26 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Literal, cast, get_args
 
 from i2pa.errors import ModelError
+from i2pa.metrics.calibration import TIE_BAND
 
 FORMAT = "i2pa.model/1"
 QUANTILES = 1001
 
 Link = Literal["logistic", "thurstone"]
+
+TIE_LIMIT: dict[Link, float] = {
+    "logistic": math.log(TIE_BAND[1] / (1 - TIE_BAND[1])),
+    "thurstone": NormalDist().inv_cdf(TIE_BAND[1]),
+}
+"""The scaled score difference up to which a pair is too close to call: where P leaves TIE_BAND.
+
+Scaled by tau for the logistic link, by tau √(s_A² + s_B²) for Thurstone's.
+"""
 
 
 @dataclass(frozen=True)
@@ -26,11 +37,30 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Likeness:
+    """The cosines, in (0, 1], from which the embeddings say that two pictures show the same.
+
+    `same_picture` of any two, `same_moment` of two that were taken within ten seconds. A property
+    of what makes the embeddings: the defaults were measured for EfficientNet-Lite2's
+    (benchmarks/groups.py).
+    """
+
+    same_picture: float = 0.85
+    same_moment: float = 0.70
+
+    @property
+    def in_range(self) -> bool:
+        """Whether both are cosines above 0."""
+        return 0 < self.same_picture <= 1 and 0 < self.same_moment <= 1
+
+
+@dataclass(frozen=True)
 class ModelMetadata:
     """Name, preprocessing and scale of one saved model.
 
     `temperature` (> 0) divides a score difference before the `link` turns it into a probability.
     `training` tells in one line what the model learnt from; `licenses` what applies to its weights.
+    `likeness` was measured for its embeddings; None where nothing was.
     """
 
     name: str
@@ -41,6 +71,7 @@ class ModelMetadata:
     temperature: float
     training: str
     licenses: str
+    likeness: Likeness | None = None
 
     @property
     def tag(self) -> str:
@@ -54,7 +85,7 @@ class ModelMetadata:
             "n": self.reference.n,
             "quantiles": self.reference.quantiles,
         }
-        return {
+        strings = {
             "i2pa.format": FORMAT,
             "i2pa.name": self.name,
             "i2pa.version": str(self.version),
@@ -65,6 +96,9 @@ class ModelMetadata:
             "i2pa.training": self.training,
             "i2pa.licenses": self.licenses,
         }
+        if self.likeness is not None:
+            strings["i2pa.likeness"] = json.dumps(asdict(self.likeness))
+        return strings
 
     @classmethod
     def from_strings(cls, strings: Mapping[str, str], where: str) -> ModelMetadata:
@@ -77,6 +111,7 @@ class ModelMetadata:
             )
         try:
             reference = json.loads(strings["i2pa.reference"])
+            likeness = json.loads(strings.get("i2pa.likeness", "null"))
             metadata = cls(
                 name=strings["i2pa.name"],
                 version=int(strings["i2pa.version"]),
@@ -90,6 +125,9 @@ class ModelMetadata:
                 temperature=float(strings["i2pa.temperature"]),
                 training=strings["i2pa.training"],
                 licenses=strings["i2pa.licenses"],
+                likeness=None
+                if likeness is None
+                else Likeness(float(likeness["same_picture"]), float(likeness["same_moment"])),
             )
         except (KeyError, ValueError, TypeError) as error:
             raise ModelError(f"damaged model metadata ({error})", where=where) from error
@@ -101,6 +139,7 @@ class ModelMetadata:
         faults = {
             "i2pa.link": self.link not in get_args(Link),
             "i2pa.temperature": not (self.temperature > 0 and math.isfinite(self.temperature)),
+            "i2pa.likeness": self.likeness is not None and not self.likeness.in_range,
             "i2pa.reference": len(quantiles) != QUANTILES or list(quantiles) != sorted(quantiles),
         }
         for field, faulty in faults.items():

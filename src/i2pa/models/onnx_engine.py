@@ -47,18 +47,16 @@ class OnnxEngine:
         model: bytes,
         *,
         where: str = "<model>",
-        callers: int = 1,
         threads: int = 1,
         device: Literal["cpu", "cuda"] = "cpu",
     ) -> None:
         """Load a serialised ONNX model. Raises ModelError for bytes that are not one of ours.
 
-        `callers` is only told on; `threads` is how many threads share the work of one call.
-        On cuda both are 1, and UserInputError is raised where the card cannot be used.
+        `threads` is how many threads share the work of one call. UserInputError is raised where
+        the card of cuda cannot be used.
         """
         self.name = f"onnxruntime-{device}-{self.precision}"
         self.batch = _CUDA_BATCH if device == "cuda" else _CPU_BATCH
-        self.callers = 1 if device == "cuda" else callers
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = threads

@@ -46,7 +46,6 @@ class OpenVinoEngine:
             )
         self.precision = precision
         self.name = f"openvino-cpu-{precision}"
-        self.callers = threads
         try:
             graph = core.read_model(model)
             self.outputs = check_signature(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from i2pa.errors import DataError, ModelError
+from i2pa.errors import DataError
+from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
 from i2pa.images.transforms import transform_named
-from i2pa.models.head import LinearHead, read_head
+from i2pa.models.head import LinearHead, read_head, spreads_of
 from i2pa.models.metadata import ModelMetadata
 from i2pa.models.onnx_engine import OnnxEngine
 from i2pa.models.registry import find_model
@@ -23,6 +25,10 @@ from i2pa.personal.pictures import Read, Reading, check_readable, embed, read_pi
 
 if TYPE_CHECKING:
     from i2pa.personal.likes import OwnPosts
+
+
+LOGITS_OF_A_DEVIATION = 1.702
+"""sigmoid(1.702 z) is within .01 of Φ(z) everywhere (Haley 1952)."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +73,21 @@ def load_base(model: str | Path) -> Loaded:
     where = str(file.path)
     engine = OnnxEngine(file.data, where=where)
     metadata = ModelMetadata.from_strings(engine.metadata, where=where)
-    if metadata.link != "logistic":
-        raise ModelError(f"a taste cannot be learnt on the link {metadata.link!r}", where=where)
     base = BaseModel(metadata.tag, file.sha256, metadata.transform)
     return Loaded(file.data, where, engine, read_head(file.data, where), metadata, base)
+
+
+def scale_of(loaded: Loaded, embeddings: Floats) -> float:
+    """What takes a score difference of the base model to logits.
+
+    A Thurstone model's pictures share one spread here, the median of these: a head of one number a
+    picture has no room for spreads of their own.
+    """
+    temperature = loaded.metadata.temperature
+    if loaded.metadata.link == "logistic":
+        return temperature
+    spread = float(np.median(spreads_of(loaded.data, embeddings)))
+    return temperature * math.sqrt(2) * spread / LOGITS_OF_A_DEVIATION
 
 
 def _embedded(
@@ -78,10 +95,11 @@ def _embedded(
 ) -> tuple[list[Read], dict[str, Floats], list[Failure]]:
     """The readable pictures, embeddings by content, and what cannot be read; not too much of it."""
     paths = list(paths)
-    read, failures = read_pictures(paths)
     transform = transform_named(loaded.base.transform)
-    width = len(loaded.head.weights)
-    vectors, undecodable = embed(read, loaded.engine, loaded.base.sha256, width, transform, reading)
+    name, width = f"{loaded.base.sha256}-{transform.tag}", len(loaded.head.weights)
+    with Decoder(transform) as decoder:
+        read, failures = read_pictures(paths, decoder)
+        vectors, undecodable = embed(read, loaded.engine, name, width, decoder, reading)
     failures += undecodable
     reading.left_out(failures)
     check_readable(len(paths), failures, allow=reading.allow_unreadable)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,8 +20,8 @@ import numpy.typing as npt
 from i2pa.errors import DataError, ImageError, UserInputError
 from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
-from i2pa.images.open import read_bytes, time_taken
-from i2pa.images.transforms import Pixels, Transform
+from i2pa.images.open import read_bytes
+from i2pa.images.transforms import Pixels
 from i2pa.models.cache import VectorStore, embeddings_folder
 from i2pa.models.engine import Engine, usable_cores
 
@@ -66,12 +65,12 @@ class Read:
     taken: datetime | None
 
 
-def read_pictures(paths: Iterable[Path]) -> tuple[list[Read], list[Failure]]:
+def read_pictures(paths: Iterable[Path], decoder: Decoder) -> tuple[list[Read], list[Failure]]:
     """Digest and time of each file, in order, and those that cannot be read."""
     read: list[Read] = []
     failures: list[Failure] = []
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        for result in pool.map(_read, paths):
+    with decoder.threads(usable_cores()) as pool:
+        for result in pool.map(lambda path: _read(path, decoder), paths):
             if isinstance(result, Read):
                 read.append(result)
             else:
@@ -79,42 +78,41 @@ def read_pictures(paths: Iterable[Path]) -> tuple[list[Read], list[Failure]]:
     return read, failures
 
 
-def _read(path: Path) -> Read | Failure:
+def _read(path: Path, decoder: Decoder) -> Read | Failure:
     try:
         data = read_bytes(path)
     except ImageError as error:
         return Failure.of(path, error)
-    return Read(path, hashlib.sha256(data).hexdigest(), time_taken(data))
+    return Read(path, hashlib.sha256(data).hexdigest(), decoder.time_taken(path))
 
 
 def embed(
     pictures: Sequence[Read],
     engine: Engine,
-    sha256: str,
+    name: str,
     width: int,
-    transform: Transform,
+    decoder: Decoder,
     reading: Reading,
 ) -> tuple[dict[str, Floats], list[Failure]]:
     """Embedding [width] of each picture by its SHA-256, and the pictures that cannot be decoded.
 
-    `sha256` is the model file's. What the cache holds is not computed again.
+    What the cache holds under `name`, that of the model file and transform, is not computed again.
     """
-    kept = _Kept(f"{sha256}-{transform.tag}", width, reading)
+    kept = _Kept(name, width, reading)
     by_digest = {picture.sha256: picture for picture in pictures}
     found = kept.read(list(by_digest))
     missing = [picture for digest, picture in by_digest.items() if digest not in found]
     broken: dict[str, Failure] = {}
     done = 0
-    with Decoder(transform) as decoder:
+    with decoder.threads(usable_cores()) as pool:
         for batch in _parts(missing, _BATCH):
             new: dict[str, npt.NDArray[np.floating]] = {}
-            with ThreadPoolExecutor(usable_cores()) as pool:
-                work = pool.map(lambda few: _run(few, engine, decoder), _parts(batch, _AT_ONCE))
-                for picture, result in (pair for few in work for pair in few):
-                    if isinstance(result, Failure):
-                        broken[picture.sha256] = result
-                    else:
-                        new[picture.sha256] = result
+            work = pool.map(lambda few: _run(few, engine, decoder), _parts(batch, _AT_ONCE))
+            for picture, result in (pair for few in work for pair in few):
+                if isinstance(result, Failure):
+                    broken[picture.sha256] = result
+                else:
+                    new[picture.sha256] = result
             kept.add(new)
             found |= {digest: vector.astype(np.float64) for digest, vector in new.items()}
             done += len(batch)

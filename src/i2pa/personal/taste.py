@@ -18,6 +18,7 @@ from i2pa.images.failure import Failure
 from i2pa.images.transforms import transform_named
 from i2pa.metrics.calibration import fit_temperature, log_loss
 from i2pa.metrics.reference import weighted_quantiles
+from i2pa.models.catalogue import known_likeness
 from i2pa.models.head import LinearHead, with_head
 from i2pa.models.metadata import QUANTILES, ModelMetadata, Reference
 from i2pa.models.onnx_engine import OnnxEngine
@@ -32,6 +33,7 @@ from i2pa.personal.learning import (
     from_keeps,
     from_likes,
     load_base,
+    scale_of,
 )
 from i2pa.personal.pictures import Progress, Reading
 from i2pa.personal.validate import (
@@ -185,7 +187,8 @@ def _learn(
     progress: Progress | None,
 ) -> PersonalTaste:
     choices = learning.choices
-    space = space_of(learning.embeddings, loaded.head, loaded.metadata.temperature)
+    scale = scale_of(loaded, learning.embeddings)
+    space = space_of(learning.embeddings, loaded.head, scale)
     measured = measure(space, choices, seed, progress)
     gain = gain_of(choices, measured, seed)
     verdict, says = verdict_on(gain, choices, loaded.base.tag)
@@ -209,9 +212,12 @@ def _learn(
         reference=Reference(
             f"{learning.own_pictures}, out-of-fold", len(scores), tuple(map(float, quantiles))
         ),
+        link="logistic",
         temperature=temperature,
         training=f"personal head on {loaded.base.tag} ({loaded.base.sha256}), "
         f"{learning.learnt_from}, prior spread {spread:g}",
+        # The embeddings stay the base model's.
+        likeness=known_likeness(loaded.metadata),
     )
     return PersonalTaste(
         verdict=verdict,

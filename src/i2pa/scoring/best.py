@@ -6,26 +6,25 @@ import numpy as np
 import numpy.typing as npt
 
 from i2pa.scoring.chances import Chances
-from i2pa.scoring.ranking import Ranked
+from i2pa.scoring.ranking import Ranked, RankOptions
 
 RELEVANCE = 0.4
 """Share of merit against novelty. Above .5 little changes, at .3 merit falls off a cliff
 (benchmarks/diversity.py)."""
 
 
-def best_places(
-    ranked: Ranked, n: int, chances: Chances, *, diverse: bool = False, whole_groups: bool = False
-) -> list[int]:
-    """Places in `ranked` of the best `n`, in rank order.
+def best_places(ranked: Ranked, options: RankOptions, chances: Chances) -> list[int]:
+    """Places in `ranked` of the best `options.best`, in rank order.
 
     One of each group, its best, unless `whole_groups`. With `diverse` they are chosen one by one
     by maximal marginal relevance (Carbonell, Goldstein 1998): merit, the chance against the best
     picture from 0 to .5, doubled, against the greatest cosine to those chosen.
     """
     places = np.arange(len(ranked.items))
-    if not whole_groups:
+    n = len(places) if options.best is None else options.best
+    if not options.whole_groups:
         places = places[ranked.leaders == places]
-    if not diverse:
+    if not options.diverse:
         return [int(place) for place in places[:n]]
     scores, spreads = ranked.scores, ranked.spreads
     merit = np.array(

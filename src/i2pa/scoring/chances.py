@@ -6,26 +6,19 @@ each picture has a spread of its own. No bias, so the two chances of a pair add 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
-from i2pa.metrics.calibration import TIE_BAND, probability
-from i2pa.models.metadata import Link, ModelMetadata
+from i2pa.metrics.calibration import probability
+from i2pa.models.metadata import TIE_LIMIT, Link, ModelMetadata
 
 FloatArray = npt.NDArray[np.float64]
 
 _BLOCK = 256
 _LEAST_SPREAD = 1e-9
-
-# Standardised score difference at which the chance leaves the tie band.
-_TIE_LIMIT: dict[Link, float] = {
-    "logistic": math.log(TIE_BAND[1] / (1 - TIE_BAND[1])),
-    "thurstone": NormalDist().inv_cdf(TIE_BAND[1]),
-}
 
 
 @dataclass(frozen=True)
@@ -69,7 +62,7 @@ class Chances:
     ) -> bool:
         """Whether the pair is too close to call: .4 <= P <= .6."""
         scale = float(self.scale(spread_of_one, spread_of_other))
-        return abs(one - other) / scale <= _TIE_LIMIT[self.link]
+        return abs(one - other) / scale <= TIE_LIMIT[self.link]
 
     def tie_runs(self, scores: FloatArray, spreads: FloatArray) -> tuple[npt.NDArray[np.intp], ...]:
         """Of falling `scores` [n], the first and last place tied with each, all between tied too.
@@ -85,14 +78,14 @@ class Chances:
         for start in range(0, n, _BLOCK):
             rows = places[start : start + _BLOCK]
             scale = self.scale(spreads[rows, None], spreads[None, :])
-            told = np.abs(scores[rows, None] - scores) / scale > _TIE_LIMIT[self.link]
+            told = np.abs(scores[rows, None] - scores) / scale > TIE_LIMIT[self.link]
             before, after = places < rows[:, None], places > rows[:, None]
             first[rows] = np.where(told & before, places, -1).max(axis=1) + 1
             last[rows] = np.where(told & after, places, n).min(axis=1) - 1
         return first, last
 
     def _logistic_runs(self, scores: FloatArray) -> tuple[npt.NDArray[np.intp], ...]:
-        width = self.temperature * _TIE_LIMIT["logistic"]
+        width = self.temperature * TIE_LIMIT["logistic"]
         rising = scores[::-1]
         first = len(scores) - np.searchsorted(rising, scores + width, side="right")
         last = len(scores) - 1 - np.searchsorted(rising, scores - width, side="left")

@@ -18,9 +18,11 @@ from typing import IO
 from i2pa.errors import DataError, ImageError, UserInputError
 from i2pa.files import whole_file
 from i2pa.images.failure import Failure
+from i2pa.images.globs import is_pattern, may_match
 from i2pa.scoring.results import Progress, RankedPicture
 
 _CHUNK = 1 << 20
+_DIGITS = 3
 _NUMBERED = re.compile(r"\d{3,}_")
 # Of this name alone, as file systems have it; any other error stops them all.
 _BAD_NAME = {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
@@ -45,13 +47,15 @@ class Copies:
     failures: tuple[Failure, ...]
 
 
-def check_apart(folder: Path, places: Iterable[str | Path]) -> None:
+def check_apart(folder: Path, places: Iterable[str | Path], names: Iterable[str] = ()) -> None:
     """Raise UserInputError where copies in `folder` would be ranked with the originals next time.
 
-    `places` are the folders and files that are ranked.
+    `places` are the folders, files and patterns of files that are ranked, `names` those of the
+    files that may be copied.
     """
     if folder.exists() and not folder.is_dir():
         raise UserInputError("is no folder", where=str(folder), remedy="name a folder to copy to")
+    places = list(places)
     real = Path(os.path.realpath(folder))
     for place in places:
         ranked = Path(os.path.realpath(place))
@@ -61,6 +65,15 @@ def check_apart(folder: Path, places: Iterable[str | Path]) -> None:
                 where=str(folder),
                 remedy=f"name a folder elsewhere, such as {ranked.parent / f'{ranked.name}-best'}",
             )
+    copies = [folder / f"{1:0{_DIGITS}}_{name}" for name in names]
+    folders = (folder, *folder.parents)
+    for pattern in (Path(p) for p in places if is_pattern(Path(p)) and not os.path.lexists(p)):
+        if any(may_match(pattern, found) for found in (*copies, *folders)):
+            raise UserInputError(
+                f"lies where {pattern} looks, so its copies would be ranked next time",
+                where=str(folder),
+                remedy="name a folder elsewhere",
+            )
 
 
 def plan_copies(items: Sequence[RankedPicture], folder: Path) -> list[Copy]:
@@ -68,7 +81,7 @@ def plan_copies(items: Sequence[RankedPicture], folder: Path) -> list[Copy]:
 
     Two pictures of one rank and name are told apart by `_2`, `_3` and so on.
     """
-    width = max(3, *(len(str(item.rank)) for item in items)) if items else 3
+    width = max([_DIGITS, *(len(str(item.rank)) for item in items)])
     taken: set[str] = set()
     plan: list[Copy] = []
     for item in items:

@@ -13,24 +13,23 @@ import io
 import json
 import os
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import TextIO
 
 from PIL import Image
 
 from i2pa.errors import ImageError
 from i2pa.files import whole_file
-from i2pa.images.budget import IN_FLIGHT_BYTES, Budget
+from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
-from i2pa.images.freed import give_back
-from i2pa.images.open import open_file, opened
-from i2pa.images.upright import upright_resized, upright_size
+from i2pa.images.open import LIMITS, Limits
+from i2pa.images.thumbnail import Thumbnail
 from i2pa.metrics.reference import LEVELS
 from i2pa.models.engine import usable_cores
 from i2pa.scoring.names import readable
@@ -70,10 +69,12 @@ def write_gallery(
     names: Mapping[str, str],
     title: str,
     side: int | None = None,
+    limits: Limits = LIMITS,
     progress: Progress | None = None,
 ) -> Gallery:
     """Write the page, whole or not at all; a picture that cannot be read leaves a gap with a note.
 
+    Pictures are decoded as for scoring: what is heavy in a process of its own, for a limited time.
     `names` calls each path on the page (see `short_names`). `side` is the long side of the small
     pictures; None takes what suits their number (`SIDES`). Raises UserInputError where the page
     cannot be written.
@@ -82,9 +83,11 @@ def write_gallery(
     side = side or side_for(len(entries))
     failures: list[Failure] = []
     with whole_file(path) as aside:
-        with aside.open("w", encoding="utf-8", newline="\n") as out:
+        with aside.open("w", encoding="utf-8", newline="\n") as out, ExitStack() as made:
             out.write(_head(title, ranking, entries))
-            shots = _small_pictures([entry.item.path for entry in entries], side)
+            decoder = made.enter_context(Decoder(Thumbnail(side), limits=limits))
+            shots = _small_pictures([entry.item.path for entry in entries], decoder)
+            made.enter_context(closing(shots))
             for number, (entry, shot) in enumerate(zip(entries, shots, strict=True), start=1):
                 if isinstance(shot, Failure):
                     failures.append(shot)
@@ -112,62 +115,46 @@ def line_of(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Shot:
+class Shot:
+    """A small picture of a page."""
+
     jpeg: bytes
     width: int
     height: int
 
 
-def small_picture(path: str | Path, side: int, budget: Budget | None = None) -> _Shot:
-    """A JPEG of a picture, its long side at most `side`: upright, sRGB, no metadata.
+def small_picture(path: str | Path, decoder: Decoder) -> Shot:
+    """A JPEG of what a decoder of thumbnails makes of a picture: upright, sRGB, no metadata.
 
-    `budget` is shared by those that are made at the same time. Raises ImageError where the picture
-    cannot be read.
+    Raises ImageError where the picture cannot be read.
     """
-    # Admitted until all of the picture is freed, which is when the inner function has returned.
-    with open_file(Path(path)) as file, ExitStack() as admitted:
-        return _small(file, str(path), side, budget or Budget(IN_FLIGHT_BYTES), admitted)
-
-
-def _small(file: BinaryIO, where: str, side: int, budget: Budget, admitted: ExitStack) -> _Shot:
-    with opened(file, at_least=side, where=where) as picture:
-        admitted.enter_context(budget.admitted(picture.bytes))
-        admitted.callback(give_back)
-        loaded = picture.load()
-        width, height = upright_size(loaded.image.size, loaded.turn)
-        scale = min(1.0, side / max(width, height))
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        image = upright_resized(loaded.image, loaded.turn, size, Image.Resampling.LANCZOS)
-    # Writers copy what they find here: comments, places, profiles.
-    image.info.clear()
+    image = Image.fromarray(decoder.decode(path).pixels)
     out = io.BytesIO()
     image.save(out, "JPEG", quality=_QUALITY, optimize=True, progressive=True)
-    return _Shot(out.getvalue(), *image.size)
+    return Shot(out.getvalue(), *image.size)
 
 
-def _small_pictures(paths: Sequence[str], side: int) -> Iterator[_Shot | Failure]:
+def _small_pictures(
+    paths: Sequence[str], decoder: Decoder
+) -> Generator[Shot | Failure, None, None]:
     """In the order given, made in threads; only a few are held at a time."""
     threads = usable_cores()
-    budget = Budget(IN_FLIGHT_BYTES)
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="small")
-    waiting: deque[tuple[str, Future[_Shot]]] = deque()
+    waiting: deque[tuple[str, Future[Shot]]] = deque()
 
-    def next_one() -> _Shot | Failure:
+    def next_one() -> Shot | Failure:
         path, made = waiting.popleft()
         try:
             return made.result()
         except ImageError as error:
             return Failure.of(path, error)
 
-    try:
+    with decoder.threads(threads) as pool:
         for path in paths:
-            waiting.append((path, pool.submit(small_picture, path, side, budget)))
+            waiting.append((path, pool.submit(small_picture, path, decoder)))
             if len(waiting) > 2 * threads:
                 yield next_one()
         while waiting:
             yield next_one()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _entries(items: Sequence[RankedPicture], names: Mapping[str, str]) -> list[_Entry]:
@@ -190,7 +177,7 @@ def _entries(items: Sequence[RankedPicture], names: Mapping[str, str]) -> list[_
     return entries
 
 
-def _write_card(out: TextIO, entry: _Entry, shot: _Shot | Failure) -> None:
+def _write_card(out: TextIO, entry: _Entry, shot: Shot | Failure) -> None:
     item = entry.item
     name = escape(readable(entry.name))
     classes = "card sibling" if entry.best_rank is not None else "card"

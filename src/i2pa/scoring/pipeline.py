@@ -30,6 +30,7 @@ from i2pa.images.open import read_bytes
 from i2pa.images.transforms import Picture
 from i2pa.models.engine import Engine
 from i2pa.models.score_cache import FileState, KeptScore, ScoreCache, Variant
+from i2pa.scoring.results import StandIn
 
 # Pictures whose files are looked up in the cache at once.
 LOOK_AHEAD = 32
@@ -46,6 +47,7 @@ class Measured:
 
     `digest` is the SHA-256 of its bytes (of the network's pixels, where it came without bytes),
     `embedding` a float16 vector of unit length, `spread` the model's own uncertainty, if told.
+    `stand_in` says where this is a twin of the file that was to be looked at.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Measured:
     spread: float | None
     embedding: npt.NDArray[np.float16]
     taken: datetime | None
+    stand_in: StandIn | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +67,7 @@ class _Entry:
     name: str
     twins: tuple[str, ...]
     picture: Picture
+    stand_in: StandIn | None = None
 
     @property
     def path(self) -> Path | None:
@@ -71,8 +75,21 @@ class _Entry:
 
     def measured(self, digest: bytes, kept: KeptScore) -> Measured:
         return Measured(
-            self.name, self.twins, digest, kept.score, kept.spread, kept.embedding, kept.taken
+            self.name,
+            self.twins,
+            digest,
+            kept.score,
+            kept.spread,
+            kept.embedding,
+            kept.taken,
+            self.stand_in,
         )
+
+    def in_its_place(self, twin: str, reason: str) -> _Entry:
+        """The same picture by another of its files; this one becomes a twin of it."""
+        others = tuple(name for name in self.twins if name != twin)
+        stand_in = StandIn(twin, self.name, reason)
+        return _Entry(twin, (self.name, *others), Path(twin), stand_in)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +199,16 @@ class Pipeline:
         return [next(scored) if isinstance(step, _Ready) else step for step in steps]
 
     def _prepare(self, entry: _Entry) -> _Ready | Result:
+        """A picture by the first of its files that can be read; all broken, the first failure."""
+        first = self._prepare_one(entry)
+        if isinstance(first, Failure):
+            for twin in entry.twins:
+                found = self._prepare_one(entry.in_its_place(twin, first.reason))
+                if not isinstance(found, Failure):
+                    return found
+        return first
+
+    def _prepare_one(self, entry: _Entry) -> _Ready | Result:
         """Read and hash a picture, and decode it unless the cache knows its bytes."""
         try:
             if entry.path:
@@ -214,7 +241,8 @@ class Pipeline:
 
     def _through_the_network(self, ready: Sequence[_Ready]) -> list[Result]:
         """Run the network on a batch, and keep what it says before anyone hears of it."""
-        arrays = self._engine.run(np.stack([step.decoded.pixels for step in ready]), self._outputs)
+        pixels = np.stack([step.decoded.pixels for step in ready])
+        arrays = self._engine.run(pixels, self._outputs)
         scores = arrays["score"].astype(np.float64)
         spreads = arrays["spread"].astype(np.float64) if "spread" in arrays else None
         embeddings = _unit_length(arrays["embedding"])

@@ -13,8 +13,10 @@ from datetime import UTC
 import numpy as np
 import numpy.typing as npt
 
+from i2pa.errors import UserInputError
 from i2pa.metrics.reference import level, percentile
-from i2pa.scoring.bursts import leaders
+from i2pa.models.metadata import Likeness
+from i2pa.scoring.bursts import MEASURED, leaders
 from i2pa.scoring.chances import Chances
 from i2pa.scoring.pipeline import Measured
 from i2pa.scoring.results import RankedPicture
@@ -40,8 +42,36 @@ class Ranked:
         return tuple(self.items[place] for place in np.argsort(self.given))
 
 
+@dataclass(frozen=True)
+class RankOptions:
+    """What to make of scored pictures: which to keep, and how like each other a group is.
+
+    `best` keeps that many, one of each group (any of a group with `whole_groups`), with `diverse`
+    unlike each other. `likeness` None takes the model's own. Raises UserInputError for `best` below
+    1 and for cosines out of range.
+    """
+
+    best: int | None = None
+    diverse: bool = False
+    whole_groups: bool = False
+    likeness: Likeness | None = None
+
+    def __post_init__(self) -> None:
+        if self.best is not None and self.best < 1:
+            raise UserInputError(f"cannot choose the best {self.best}", remedy="give 1 or more")
+        if self.likeness is not None and not self.likeness.in_range:
+            raise UserInputError(
+                f"{self.likeness.same_picture:g} and {self.likeness.same_moment:g} are no cosines "
+                "to group by",
+                remedy="give them above 0, up to 1",
+            )
+
+
 def rank_measured(
-    measured: Sequence[Measured], chances: Chances, quantiles: npt.NDArray[np.float64]
+    measured: Sequence[Measured],
+    chances: Chances,
+    quantiles: npt.NDArray[np.float64],
+    likeness: Likeness = MEASURED,
 ) -> Ranked:
     """Order pictures best first, with groups and ties; `quantiles` are those of the reference."""
     if not measured:
@@ -55,7 +85,7 @@ def rank_measured(
     spreads = np.array([one.spread or 0.0 for one in ordered])
     first, last = chances.tie_runs(scores, spreads)
     embeddings = np.stack([one.embedding for one in ordered])
-    lead = leaders(embeddings, np.array([_seconds(one) for one in ordered]))
+    lead = leaders(embeddings, np.array([_seconds(one) for one in ordered]), likeness)
     groups, places = _number_groups(lead)
     at = percentile(scores, quantiles)
     items = tuple(

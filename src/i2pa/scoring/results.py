@@ -71,6 +71,15 @@ class RankedPicture(ScoredPicture):
 
 
 @dataclass(frozen=True)
+class StandIn:
+    """A file that was scored for its picture, since the one to look at first could not be read."""
+
+    path: str
+    instead_of: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Scores:
     """Scored pictures in the order given, and those that could not be scored."""
 
@@ -78,6 +87,7 @@ class Scores:
     reference: str
     items: tuple[ScoredPicture, ...]
     failures: tuple[Failure, ...]
+    stand_ins: tuple[StandIn, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,6 +103,7 @@ class Ranking:
     ranked: int
     items: tuple[RankedPicture, ...]
     failures: tuple[Failure, ...]
+    stand_ins: tuple[StandIn, ...] = ()
 
 
 Verdict = Literal["first", "second", "too close to call"]

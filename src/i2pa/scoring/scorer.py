@@ -14,17 +14,20 @@ from i2pa.errors import ImageError, ModelError, UserInputError
 from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
 from i2pa.images.find import Found
+from i2pa.images.open import LIMITS, Limits
 from i2pa.images.transforms import transform_named
 from i2pa.metrics.reference import level, percentile
+from i2pa.models.catalogue import known_likeness
 from i2pa.models.engine import AUTO, Engine, load_engine, usable_cores
-from i2pa.models.metadata import ModelMetadata
+from i2pa.models.metadata import Likeness, ModelMetadata
 from i2pa.models.registry import DEFAULT, find_model
 from i2pa.models.score_cache import ScoreCache, Variant
 from i2pa.scoring.best import best_places
+from i2pa.scoring.bursts import MEASURED
 from i2pa.scoring.chances import Chances
 from i2pa.scoring.compare import check_comparable, compare_measured
 from i2pa.scoring.pipeline import Given, Measured, Pipeline
-from i2pa.scoring.ranking import rank_measured
+from i2pa.scoring.ranking import RankOptions, rank_measured
 from i2pa.scoring.results import (
     Comparison,
     ModelUsed,
@@ -32,7 +35,11 @@ from i2pa.scoring.results import (
     Ranking,
     ScoredPicture,
     Scores,
+    StandIn,
 )
+
+MOST_MEGABYTES = 4000
+"""What decoding one picture may take at most, whoever asks."""
 
 ONE_PICTURE = (str, Path, bytes, Image.Image, np.ndarray, Found)
 
@@ -43,20 +50,35 @@ def load_model(
     engine: str = AUTO,
     precision: str = "float32",
     threads: int | None = None,
+    decode_megabytes: int | None = None,
 ) -> Scorer:
     """A scorer for a published model (by name), an exported .onnx file or a run folder.
 
     `engine` is auto, onnxruntime, openvino, torch or cuda, and `precision` float32 or bfloat16:
     see `load_engine`. `threads` bounds how many pictures are worked on at once; None means one a
-    core. Raises UserInputError for an engine that cannot be had, and ModelError if the model is
-    altered or not one of ours.
+    core. `decode_megabytes` is the memory that decoding one picture may take (None: 400), up to
+    4,000; more lets larger WebP, AVIF and HEIC in. Raises UserInputError for an engine that cannot
+    be had, and ModelError if the model is altered or not one of ours.
     """
+    limits = limits_of(decode_megabytes)
     file = find_model(name_or_path)
     runner = load_engine(
         file.data, engine=engine, precision=precision, threads=threads, where=str(file.path)
     )
     metadata = ModelMetadata.from_strings(runner.metadata, where=str(file.path))
-    return Scorer(runner, metadata, file.sha256, threads=threads)
+    return Scorer(runner, metadata, file.sha256, threads=threads, limits=limits)
+
+
+def limits_of(decode_megabytes: int | None) -> Limits:
+    """The limits of pictures, with another for memory. Raises UserInputError for one too large."""
+    if decode_megabytes is None:
+        return LIMITS
+    if not 0 < decode_megabytes <= MOST_MEGABYTES:
+        raise UserInputError(
+            f"decoding cannot take {decode_megabytes:,} MB",
+            remedy=f"give 1 to {MOST_MEGABYTES:,}",
+        )
+    return replace(LIMITS, decode_bytes=decode_megabytes * 1_000_000)
 
 
 class Scorer:
@@ -74,6 +96,7 @@ class Scorer:
         sha256: str,
         *,
         threads: int | None = None,
+        limits: Limits = LIMITS,
     ) -> None:
         """Use `load_model`. Raises ModelError where the model cannot be used here."""
         if metadata.link == "thurstone" and "spread" not in engine.outputs:
@@ -82,6 +105,7 @@ class Scorer:
         self.model = ModelUsed(
             metadata.name, metadata.version, sha256, metadata.transform, engine.name
         )
+        self.limits = limits
         self._engine = engine
         self._transform = transform_named(metadata.transform)
         self._decoder = self._new_decoder()
@@ -89,6 +113,11 @@ class Scorer:
         self._chances = Chances.of(metadata)
         self._quantiles = np.asarray(metadata.reference.quantiles)
         self._threads = threads or usable_cores()
+
+    @property
+    def likeness(self) -> Likeness | None:
+        """What was measured to group pictures by; None where `rank` takes what others' was."""
+        return known_likeness(self.metadata)
 
     def score_one(self, picture: Given, *, cache: ScoreCache | None = None) -> ScoredPicture:
         """Score one picture. Raises ImageError where it cannot be read."""
@@ -108,7 +137,8 @@ class Scorer:
         """
         measured, failures = self._measure_all(pictures, progress, cache)
         items = tuple(map(self._place, measured))
-        return Scores(self.model, self.metadata.reference.name, items, failures)
+        reference = self.metadata.reference.name
+        return Scores(self.model, reference, items, failures, _stand_ins(measured))
 
     def rank(
         self,
@@ -117,46 +147,41 @@ class Scorer:
         best: int | None = None,
         diverse: bool = False,
         whole_groups: bool = False,
+        likeness: Likeness | None = None,
         progress: Progress | None = None,
         cache: ScoreCache | None = None,
     ) -> Ranking:
         """Score pictures and order them best first, with bursts grouped and ties told.
 
-        `best` keeps that many, one of each group (any of a group with `whole_groups`), with
-        `diverse` unlike each other. The ranking depends neither on names nor on the order given.
-        Raises UserInputError for a single picture, and for `best` below 1.
+        Of the options see `RankOptions`. The ranking depends neither on names nor on the order
+        given. Raises UserInputError for a single picture, and as `RankOptions` does.
         """
-        return self.rank_all(
-            pictures,
-            best=best,
-            diverse=diverse,
-            whole_groups=whole_groups,
-            progress=progress,
-            cache=cache,
-        )[1]
+        options = RankOptions(best, diverse, whole_groups, likeness)
+        return self.rank_all(pictures, options, progress=progress, cache=cache)[1]
 
     def rank_all(
         self,
         pictures: Iterable[Given],
+        options: RankOptions,
         *,
-        best: int | None = None,
-        diverse: bool = False,
-        whole_groups: bool = False,
         progress: Progress | None = None,
         cache: ScoreCache | None = None,
     ) -> tuple[Ranking, Ranking]:
         """As `rank`: the ranking of all pictures, and the one that `rank` gives."""
-        if best is not None and best < 1:
-            raise UserInputError(f"cannot choose the best {best}", remedy="give 1 or more")
         measured, failures = self._measure_all(pictures, progress, cache)
-        ranked = rank_measured(measured, self._chances, self._quantiles)
-        reference = self.metadata.reference.name
-        every = Ranking(self.model, reference, len(measured), ranked.items, failures)
-        if best is None:
-            return every, every
-        chosen = best_places(
-            ranked, best, self._chances, diverse=diverse, whole_groups=whole_groups
+        likeness = options.likeness or self.likeness or MEASURED
+        ranked = rank_measured(measured, self._chances, self._quantiles, likeness)
+        every = Ranking(
+            self.model,
+            self.metadata.reference.name,
+            len(measured),
+            ranked.items,
+            failures,
+            _stand_ins(measured),
         )
+        if options.best is None:
+            return every, every
+        chosen = best_places(ranked, options, self._chances)
         return every, replace(every, items=tuple(ranked.items[place] for place in chosen))
 
     def compare(self, *pictures: Given, cache: ScoreCache | None = None) -> Comparison:
@@ -221,7 +246,7 @@ class Scorer:
 
     def _new_decoder(self) -> Decoder:
         """One for as long as the scorer lives; what it holds goes with the scorer."""
-        decoder = Decoder(self._transform)
+        decoder = Decoder(self._transform, limits=self.limits)
         weakref.finalize(self, decoder.close)
         return decoder
 
@@ -233,6 +258,10 @@ class Scorer:
     def _place(self, one: Measured) -> ScoredPicture:
         at = float(percentile(one.score, self._quantiles)[0])
         return ScoredPicture(one.name, one.score, at, level(at))
+
+
+def _stand_ins(measured: Iterable[Measured]) -> tuple[StandIn, ...]:
+    return tuple(one.stand_in for one in measured if one.stand_in)
 
 
 def _of_all(errors: list[ImageError]) -> ImageError:
