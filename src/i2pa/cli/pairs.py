@@ -176,7 +176,7 @@ def split(
         str,
         typer.Option(
             help="user; pair (as the paper does); time (each part after the last; pairs across a "
-            "cut are in none, so parts come out smaller than asked)."
+            "cut are in none, at the cost of train or what --counts calls rest)."
         ),
     ] = "user",
     fractions: Annotated[
