@@ -28,12 +28,13 @@ import numpy as np
 import onnx
 import torch
 
+from i2pa.cores import usable_cores
 from i2pa.errors import ImageError, UserInputError
 from i2pa.images.find import pictures_in
 from i2pa.images.transforms import transform_named
 from i2pa.metrics.agreement import agreement
 from i2pa.models.checks import processor_name
-from i2pa.models.engine import PRECISIONS, Engine, installed_engines, load_engine, usable_cores
+from i2pa.models.engine import PRECISIONS, Engine, installed_engines, load_engine
 from i2pa.models.metadata import ModelMetadata
 from i2pa.models.onnx_to_torch import OnnxGraph
 from i2pa.models.registry import find_model

@@ -43,9 +43,10 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 from generated_pictures import phone_pictures, small_pictures, social_pictures
+from i2pa.cores import usable_cores
 from i2pa.images.transforms import RESIZE_FILTER, Transform, transform_named
 from i2pa.models.backbones import load_backbone
-from i2pa.models.engine import load_engine, usable_cores
+from i2pa.models.engine import load_engine
 from i2pa.models.export import export_onnx
 from i2pa.models.metadata import QUANTILES, ModelMetadata, Reference
 from i2pa.models.ranker import Ranker

@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Machines are slow at times; no test is about that.
+settings.register_profile("i2pa", deadline=None)
+settings.load_profile("i2pa")
 
 
 @pytest.fixture(scope="session")

@@ -60,6 +60,17 @@ def test_a_stop_of_work_that_is_done_comes_too_late(examples: Path) -> None:
     assert "coffee.png" in done.stdout
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
+def test_no_command_imports_what_drops_a_stop(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    table = tmp_path / "posts.csv"
+    table.write_text("user_id,post_id,uploaded_at,likes\nu,a,2019-06-01T00:00:00Z,100\n")
+    # pyarrow would; this signal nobody handles.
+    done = stopped_at("pandas", "SIGUSR1", "posts", table, "-o", tmp_path / "posts.parquet")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "posts.parquet").exists()
+
+
 def test_importing_i2pa_handles_no_signal() -> None:
     code = (
         "import signal, i2pa.cli; "

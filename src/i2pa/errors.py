@@ -38,6 +38,36 @@ class UserInputError(I2paError):
     exit_code = 2
 
 
+class ArgumentError(UserInputError):
+    """An argument has a value, or is of a type, that cannot be meant.
+
+    `name` is what Python calls it, `value` what was given, `wanted` what may be.
+    """
+
+    def __init__(self, name: str, value: object, wanted: str, *, remedy: str = "") -> None:
+        self.name = name
+        self.value = value
+        self.wanted = wanted
+        super().__init__(f"{name} is {shown(value)}, but must be {wanted}", remedy=remedy)
+
+
+def shown(value: object) -> str:
+    """A value in an error: as it is written where that is short, else by its type."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    few = isinstance(value, (list, tuple)) and len(value) < 6
+    if value is None or few or isinstance(value, (bool, int, str)):
+        text = repr(value)
+        return text if len(text) <= 60 else f"{text[:57]}..."
+    return f"of type {type(value).__name__}"
+
+
+def require(holds: bool, name: str, value: object, wanted: str, *, remedy: str = "") -> None:
+    """Raise ArgumentError unless the argument is what it must be."""
+    if not holds:
+        raise ArgumentError(name, value, wanted, remedy=remedy)
+
+
 class DataError(I2paError):
     """The data given holds nothing that can be worked with (exit code 1)."""
 

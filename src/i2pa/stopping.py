@@ -11,10 +11,38 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 
 EXIT_STOPPED = 130
+
+
+class _NoPandas:
+    """Keeps pandas out of the process, which has no use for it.
+
+    Where it is installed pyarrow imports it in the midst of work, from C that drops a
+    KeyboardInterrupt; and that takes longer than many a command.
+    """
+
+    @classmethod
+    def find_spec(cls, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """There is a pandas, for those who ask before they import it; of others nothing is known.
+
+        Torch asks, and must not hear of an error.
+        """
+        del path, target
+        return ModuleSpec(name, cls) if name == "pandas" else None  # type: ignore[arg-type]
+
+    @staticmethod
+    def create_module(spec: ModuleSpec) -> None:
+        """It cannot be imported."""
+        raise ModuleNotFoundError("i2pa leaves pandas out", name=spec.name)
+
+    @staticmethod
+    def exec_module(module: object) -> None:
+        """Never reached, but loaders have it."""
 
 
 class _State:
@@ -31,6 +59,7 @@ def install() -> None:
     """Handle both signals from here on; in the main thread only."""
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
+    sys.meta_path.insert(0, _NoPandas)
 
 
 @contextmanager

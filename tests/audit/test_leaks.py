@@ -103,7 +103,7 @@ def test_without_users_pairs_are_resampled_and_a_warning_says_so() -> None:
     assert audit_pairs(users).warnings == ()
     some = audit_pairs(pairs_of(4, users=2, user_id=["a", "a", None, "b"]))
     assert (some.users, some.resampled) == (None, "users and pairs")
-    assert some.warnings[0].startswith("1 pairs have no user_id")
+    assert some.warnings[0].startswith("1 pair without user_id")
 
 
 def test_row_order_changes_nothing_that_is_fitted() -> None:

@@ -15,3 +15,10 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
     code = stopped.value.code
     assert isinstance(code, int)
     return code, said.out, said.err
+
+
+def one_line(text: str) -> str:
+    """The text itself, which has to be one line."""
+    assert text.strip()
+    assert len(text.strip().splitlines()) == 1, text
+    return text

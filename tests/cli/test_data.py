@@ -242,3 +242,26 @@ def test_an_account_export_is_a_folder_without_likes(
     assert "posts kept" in out
     code, out, _ = run(capsys, "posts", tmp_path, "-o", tmp_path / "p.parquet", "--json")
     assert "holds no likes" in json.loads(out)["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--days", 0), "--days is 0, but must be a whole number above 0; --without dates"),
+        (("--rules", "same-user-wide", "--days", -1), "--days is -1, but must be a whole number"),
+        (("--window-hours", "nan"), "--window-hours is nan, but must be a finite number above 0"),
+        (("--sigma", 0), "--sigma is 0, but must be a finite number above 0"),
+        (("--min-age-days", -1), "must be a finite number from 0; --without age switches the rule"),
+        (("--max-caption-words", -1), "--max-caption-words is -1, but must be a whole number from"),
+        (("--hashtag-tolerance", -1), "--hashtag-tolerance is -1, but must be a whole number fro"),
+        (("--measure", "hearts"), "--measure is 'hearts', but must be one of likes, views"),
+    ],
+)
+def test_a_number_that_means_nothing_is_told_by_its_option(
+    options: tuple[object, ...], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "pairs.parquet"
+    code, _, err = run(capsys, "pairs", tmp_path / "posts.parquet", "-o", out, *options)
+    assert code == 2
+    assert says in err
+    assert len(err.splitlines()) == 1

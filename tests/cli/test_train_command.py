@@ -255,3 +255,32 @@ def test_two_processes_train_one_model(place: Path, tmp_path: Path) -> None:
     assert done.stdout.count("my-model@1") == 1
     assert epochs_in(out) == ["1"]
     assert json.loads((out / "run.json").read_text())["data"]["pairs"] == 4
+
+
+def test_folds_that_cannot_be_made_are_told_before_training(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, *command(place, tmp_path / "run", "--folds", 3))
+    assert code == 1
+    assert err == (
+        "i2pa: 3 folds need as many users, and the pairs are of 2 users; give fewer folds, "
+        "or pairs of more users\n"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_cache_that_cannot_be_used_costs_one_line(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    options = ("train", without_val(place), "--images", place / "pictures", "-o", out, "--folds", 3)
+    code, expected, err = run(capsys, *options)
+    assert (code, err) == (0, "")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("I2PA_CACHE", str(tmp_path / "file" / "cache"))
+    code, said, err = run(capsys, *options, "--overwrite")
+    assert code == 0, err
+    assert len(err.splitlines()) == 1
+    assert "going on without the cache" in err
+    assert said == expected

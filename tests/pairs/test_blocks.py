@@ -91,7 +91,7 @@ def test_the_posts_are_never_written_over(posts: pa.Table, tmp_path: Path) -> No
         build_pairs(path, out=path)
     assert path.read_bytes() == before
     for wrong in ({"candidates": 0}, {"threads": 0}):
-        with pytest.raises(UserInputError, match="must be 1 or more"):
+        with pytest.raises(UserInputError, match="must be a whole number above 0"):
             build_pairs(path, **wrong)  # type: ignore[arg-type]
 
 

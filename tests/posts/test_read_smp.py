@@ -49,7 +49,7 @@ def test_a_folder_of_the_challenge(tmp_path: Path, times: str) -> None:
 def test_parts_that_do_not_fit(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "train_label.txt").write_text("1.0\n")
-    with pytest.raises(DataError, match="1 lines for 3 posts"):
+    with pytest.raises(DataError, match="1 line for 3 posts"):
         read_posts(tmp_path)
     (tmp_path / "train_label.txt").unlink()
     with pytest.raises(DataError, match=r"no \*_label.txt"):

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from i2pa.errors import DataError, ModelError
 from i2pa.training.batches import epoch_batches, shares
-from i2pa.training.checkpoint import CHECKPOINT_FILE
+from i2pa.training.checkpoint import CHECKPOINT_FILE, last_epoch
 from i2pa.training.feed import PictureFeed
 from i2pa.training.loop import Fitted, fit
 from i2pa.training.losses import LOSSES
@@ -107,13 +107,25 @@ def test_patience_stops_and_a_resumed_run_stays_stopped(album: list[Path], tmp_p
     assert same(weights, other)
 
 
-def test_another_runs_checkpoint_is_refused(album: list[Path], tmp_path: Path) -> None:
+def test_a_checkpoint_to_go_on_from_is_refused_in_one_line_that_says_how_to_go_on(
+    album: list[Path], tmp_path: Path
+) -> None:
     run(album, tmp_path / "run", replace(RECIPE, epochs=1))
-    with pytest.raises(ModelError, match="another recipe"):
+    file = tmp_path / "run" / CHECKPOINT_FILE
+    kept = file.read_bytes()
+    remedy = "; give the same options, or add --overwrite in place of --resume to begin anew"
+    with pytest.raises(ModelError) as refused:
         run(album, tmp_path / "run", replace(RECIPE, seed=1), resume=True)
-    (tmp_path / "run" / CHECKPOINT_FILE).write_bytes(b"PK\x03\x04 no more")
-    with pytest.raises(ModelError, match="damaged checkpoint"):
-        run(album, tmp_path / "run", resume=True)
+    assert str(refused.value) == (
+        f"{file}: of another recipe, other pairs or pictures, or another version of i2pa{remedy}"
+    )
+    assert file.read_bytes() == kept
+    for damaged in (b"PK\x03\x04 no more", b"hello world", b"", kept[:-100]):
+        file.write_bytes(damaged)
+        assert last_epoch(file.parent) == 0
+        with pytest.raises(ModelError) as refused:
+            run(album, tmp_path / "run", resume=True)
+        assert str(refused.value) == f"{file}: damaged, or of another version of i2pa{remedy}"
 
 
 def test_broken_pictures_drop_their_pairs_until_they_are_too_many(

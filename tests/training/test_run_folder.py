@@ -187,7 +187,7 @@ def test_the_card_says_where_everything_came_from() -> None:
         "`rules_sha256`): " + "c" * 64,
         "| pairs.parquet | " + "d" * 64,
         "| more | " + "e" * 64,
-        "9 pairs of 18 pictures of 3 users; 1 more pairs had no readable picture.",
+        "9 pairs of 18 pictures of 3 users; 1 more pair had no readable picture.",
         "epoch 2 of 3",
         "accuracy on training pairs 0.800, on validation pairs 0.750",
         "**10 % of the training labels were turned round.**",

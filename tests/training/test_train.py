@@ -137,7 +137,7 @@ def test_split_validation_and_calibration_pairs_are_kept_apart(pairs, album):
     assert names == ["cross-validation", "test", "others"]
     assert model.evaluations[1].model.users == 1
     assert model.metadata.reference.n == POSTS
-    with pytest.raises(DataError, match="1 users are both in"):
+    with pytest.raises(DataError, match="'same' shares 1 user with the pairs to learn from"):
         train(pairs, album, validate_on={"same": of_users(pairs, "u3")})
 
 
@@ -149,7 +149,7 @@ def test_pairs_without_pictures_are_left_out_and_counted(pairs, album):
     )
     model = train(broken, album)
     assert model.pairs_without_picture == 2
-    assert [(u.image, u.reason) for u in model.unreadable] == [("gone.png", "no such file")]
+    assert [(u.path, u.reason) for u in model.unreadable] == [("gone.png", "no such file")]
 
 
 def test_one_user_and_missing_folders_are_named(pairs, album, tmp_path):

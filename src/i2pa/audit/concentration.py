@@ -6,6 +6,7 @@ import numpy as np
 
 from i2pa.audit.checks import DOMINATED, FEWEST_USERS, SPREAD, Check, Skipped, effective_number
 from i2pa.audit.pairlist import Floats, Ints, PairList
+from i2pa.words import many
 
 TOP = 10
 
@@ -23,16 +24,17 @@ def concentration(pairs: PairList) -> list[Check | Skipped]:
     verdict = SPREAD if effective >= FEWEST_USERS else DOMINATED
     top = float(np.sort(counts)[-TOP:].sum() / counts.sum())
     n, users = int(counts.sum()), len(counts)
+    of = many(users, "user")
     return [
         Check(
             *("gini", "Gini of pairs a user", gini(counts.astype(np.float64)), None, None),
             *(n, users, verdict, "0 to 1"),
-            says=f"{n:,} pairs of {users:,} users weigh like {effective:,.1f} users of equal size",
+            says=f"{many(n, 'pair')} of {of}: worth {effective:,.1f} users of equal size",
         ),
         Check(
             *("top_10_users_share", "pairs of the ten largest users", top, None, None),
             *(n, users, verdict, "share of pairs"),
-            says=f"the ten largest of {users:,} users hold {100 * top:.1f} % of the pairs",
+            says=f"the ten largest of {of} hold {100 * top:.1f} % of the pairs",
         ),
     ]
 

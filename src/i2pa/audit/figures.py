@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from html import escape
 
 from i2pa.audit.checks import Share
+from i2pa.words import many
 
 _WIDTH = 720
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 20, 16, 34
@@ -96,7 +97,7 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
 def _dot(x: float, y: float, row: Share) -> str:
     about = (
         f"{row.label}: {100 * row.value:.1f} % "
-        f"[{100 * row.low:.1f}, {100 * row.high:.1f}], {row.n:,} pairs"
+        f"[{100 * row.low:.1f}, {100 * row.high:.1f}], {many(row.n, 'pair')}"
     )
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4"><title>{escape(about)}</title></circle>'
 

@@ -7,7 +7,6 @@ Opening is `images`' business; comparing fingerprints is `duplicates`'.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,8 +19,12 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from i2pa.audit.pairlist import Ints
-from i2pa.errors import DataError, ImageError, UserInputError
+from i2pa.cores import usable_cores
+from i2pa.errors import DataError, ImageError
+from i2pa.images.failure import Failure
+from i2pa.images.named import Folders, existing_folders, find_named
 from i2pa.images.open import decode, read_bytes, read_header
+from i2pa.words import many
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
@@ -29,14 +32,6 @@ _SIDE = 32
 _KEPT = 8
 _FLAT = 4.0
 """Standard deviation of grey (0 to 255) under which a picture is too even to have a fingerprint."""
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """A picture left out, and why."""
-
-    path: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -56,7 +51,7 @@ class Pictures:
     sha256: pa.Array
     fingerprint: npt.NDArray[np.uint64]
     grey: npt.NDArray[np.uint8]
-    unreadable: tuple[Unreadable, ...]
+    unreadable: tuple[Failure, ...]
 
     def rows(self, names: pa.ChunkedArray) -> Ints:
         """Where each name [n] is found, -1 where it is null or was not read."""
@@ -67,7 +62,7 @@ class Pictures:
 
 def read_pictures(
     names: Sequence[str],
-    folders: Sequence[str | os.PathLike[str]],
+    folders: Folders,
     progress: Callable[[int, int], None] | None = None,
 ) -> Pictures:
     """Read the pictures `names`, each relative to the first of `folders` that holds it.
@@ -75,23 +70,21 @@ def read_pictures(
     `progress` is called with (done, total). A picture that is missing or cannot be read is listed.
     Raises UserInputError for a folder that does not exist, DataError where none can be read.
     """
-    places = [Path(folder) for folder in folders]
-    for place in places:
-        if not place.is_dir():
-            raise UserInputError("no such folder", where=str(place))
-    read: list[_Facts | Unreadable] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    places = existing_folders(folders)
+    read: list[_Facts | Failure] = []
+    with ThreadPoolExecutor(usable_cores()) as pool:
         for facts in pool.map(lambda name: _facts(name, places), names):
             read.append(facts)
             if progress:
                 progress(len(read), len(names))
     kept = [facts for facts in read if isinstance(facts, _Facts)]
-    lost = tuple(facts for facts in read if isinstance(facts, Unreadable))
+    lost = tuple(facts for facts in read if isinstance(facts, Failure))
     if not read:
         raise DataError("the pairs name no picture", remedy="leave --images away")
     if not kept:
         raise DataError(
-            f"none of {len(names):,} pictures can be read; first: {lost[0].path}: {lost[0].reason}",
+            f"none of {many(len(names), 'picture')} can be read; first: {lost[0].path}: "
+            f"{lost[0].reason}",
             where=", ".join(map(str, places)),
             remedy="check --images: picture paths in the pairs are relative to it",
         )
@@ -139,16 +132,15 @@ class _Facts:
     grey: npt.NDArray[np.uint8]
 
 
-def _facts(name: str, folders: Sequence[Path]) -> _Facts | Unreadable:
-    path = next((folder / name for folder in folders if (folder / name).is_file()), None)
-    if path is None:
-        return Unreadable(name, "in none of the folders")
+def _facts(name: str, folders: Sequence[Path]) -> _Facts | Failure:
+    if (path := find_named(name, folders)) is None:
+        return Failure(name, "in none of the folders")
     try:
         data = read_bytes(path)
         header = read_header(data, where=str(path))
         grey = decode(data, at_least=2 * _SIDE, where=str(path)).convert("L")
     except ImageError as error:
-        return Unreadable(name, error.what)
+        return Failure.of(name, error)
     return _Facts(
         name=name,
         size=len(data),

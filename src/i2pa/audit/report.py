@@ -12,6 +12,7 @@ from i2pa.audit.checks import LEAKS, Check, Share, Table
 from i2pa.audit.run import MOST_DATES, Audit
 from i2pa.audit.verdict import SHORTCUTS, USELESS
 from i2pa.files import whole_file
+from i2pa.words import many
 
 COLUMNS = ("check", "value", "95 % interval", "n", "users", "verdict")
 """Of `rows`."""
@@ -62,11 +63,11 @@ def write_html(audit: Audit, path: str | os.PathLike[str]) -> None:
 def as_html(audit: Audit) -> str:
     """One page: the verdict, figures as inline SVG, every check and table. Nothing is fetched."""
     bad = audit.overall.verdict in (LEAKS, USELESS)
-    users = "unknown users" if audit.users is None else f"{audit.users:,} users"
+    users = "unknown users" if audit.users is None else many(audit.users, "user")
     unread = [f"{picture.path}: {picture.reason}" for picture in audit.unreadable]
     parts = [
         f"<h1>Audit of {escape(audit.source)}</h1>",
-        f"<p>{audit.pairs:,} pairs, {users}{', weighted' if audit.weighted else ''}</p>",
+        f"<p>{many(audit.pairs, 'pair')}, {users}{', weighted' if audit.weighted else ''}</p>",
         f'<section class="verdict {"bad" if bad else "calm"}"><h2>'
         f"{escape(audit.overall.verdict)}</h2>"
         + "".join(f"<p>{escape(sentence)}</p>" for sentence in audit.overall.sentences)

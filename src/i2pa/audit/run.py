@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +15,24 @@ import pyarrow.compute as pc
 from i2pa.audit import leaks, rules, splits
 from i2pa.audit.checks import Check, Skipped, Table
 from i2pa.audit.concentration import concentration
+from i2pa.audit.duplicates import near_groups
 from i2pa.audit.pairlist import PairList, read_pair_list, shape
-from i2pa.audit.pictures import Pictures, Unreadable, read_pictures
+from i2pa.audit.pictures import Pictures, read_pictures
 from i2pa.audit.rules import Shards
 from i2pa.audit.verdict import Overall, overall
-from i2pa.posts.schema import POSTS
+from i2pa.errors import require
+from i2pa.images.failure import Failure
+from i2pa.images.named import Folders
+from i2pa.posts.schema import POSTS, check_posts_table
 from i2pa.posts.table import as_posts
+from i2pa.words import many
 
 NO_USERS = (
     "there are no user ids: cross-fitting and intervals go by pair, as if pairs were independent; "
     "pairs of one user are not, so the intervals are too narrow"
 )
 SOME_USERS = (
-    "{n:,} pairs have no user_id: each goes as a user of its own, so the intervals are too narrow"
+    "{pairs} without user_id: each goes as a user of its own, so the intervals are too narrow"
 )
 NO_TIMES = "no pair has both times"
 NO_POSTS = "give --posts posts.parquet"
@@ -59,7 +65,7 @@ class Audit:
     date_gaps: tuple[int, ...]
     shards: Shards | None
     pictures_read: int | None
-    unreadable: tuple[Unreadable, ...]
+    unreadable: tuple[Failure, ...]
 
 
 MOST_DATES = 30
@@ -69,7 +75,7 @@ def audit_pairs(
     pairs: pa.Table | str | os.PathLike[str],
     *,
     posts: pa.Table | None = None,
-    images: Sequence[str | os.PathLike[str]] = (),
+    images: Folders = (),
     draws: int = 2000,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -86,13 +92,21 @@ def audit_pairs(
     """
     notes: tuple[str, ...] = ()
     source = "pairs"
+    check_posts_table(posts)
+    for name, number in (("draws", draws), ("seed", seed)):
+        least = 1 if name == "draws" else 0
+        good = isinstance(number, Integral) and number >= least
+        require(good, name, number, f"a whole number from {least}")
     if not isinstance(pairs, pa.Table):
+        is_path = isinstance(pairs, (str, os.PathLike))
+        require(is_path, "pairs", pairs, "a pyarrow Table or the path of a file")
         source = Path(pairs).name
         pairs, notes = read_pair_list(pairs)
     listed = shape(pairs)
     if posts is not None:
         posts = as_posts(posts.select(POSTS.names), "the posts")
     pictures = _pictures(listed, images, progress) if images else None
+    near = near_groups(pictures) if pictures is not None else None
     resampled, lacking = _users_known(listed)
     times = _time_checks(listed, draws, seed)
     shard_check, shards = rules.check_shards(listed)
@@ -111,8 +125,8 @@ def audit_pairs(
         rules.check_repeats(listed),
         shard_check,
         splits.shared_users(listed),
-        *splits.shared_pictures(listed, pictures),
-        splits.contradictions(listed, pictures),
+        *splits.shared_pictures(listed, pictures, near),
+        splits.contradictions(listed, pictures, near),
         *concentration(listed),
     ]
     checks = tuple(check for check in made if isinstance(check, Check))
@@ -157,7 +171,7 @@ def _users_known(pairs: PairList) -> tuple[str, tuple[str, ...]]:
         return "users", ()
     if unknown == pairs.n:
         return "pairs", (NO_USERS,)
-    return "users and pairs", (SOME_USERS.format(n=unknown),)
+    return "users and pairs", (SOME_USERS.format(pairs=many(unknown, "pair")),)
 
 
 def _histogram(pairs: PairList) -> tuple[int, ...]:
@@ -167,7 +181,7 @@ def _histogram(pairs: PairList) -> tuple[int, ...]:
 
 def _pictures(
     pairs: PairList,
-    folders: Sequence[str | os.PathLike[str]],
+    folders: Folders,
     progress: Callable[[int, int], None] | None,
 ) -> Pictures:
     sides = [pairs.table[f"{side}_image"] for side in ("winner", "loser")]

@@ -14,6 +14,7 @@ from i2pa.cli import output
 from i2pa.cli.app import app
 from i2pa.cli.data import check_output, need_data
 from i2pa.errors import UserInputError
+from i2pa.words import many
 
 if TYPE_CHECKING:
     from i2pa.audit import Audit
@@ -98,8 +99,8 @@ def _check_options(balance: str | None, out: Path | None) -> None:
 def _show(found: Audit) -> None:
     from i2pa.audit.report import COLUMNS, TABLE_COLUMNS, rows, table_rows
 
-    users = "unknown users" if found.users is None else f"{found.users:,} users"
-    title = f"{found.source}: {found.pairs:,} pairs, {users}"
+    users = "unknown users" if found.users is None else many(found.users, "user")
+    title = f"{found.source}: {many(found.pairs, 'pair')}, {users}"
     output.print_table(title, COLUMNS, rows(found.checks), numbers=COLUMNS[1:5])
     for table in found.tables[:1]:
         output.print_table(table.title, TABLE_COLUMNS, table_rows(table), numbers=TABLE_COLUMNS[1:])
@@ -108,7 +109,7 @@ def _show(found: Audit) -> None:
     if found.unreadable:
         first = found.unreadable[0]
         print(
-            f"{len(found.unreadable):,} pictures left out; first: "
+            f"{many(len(found.unreadable), 'picture')} left out; first: "
             f"{output.printable(first.path)}: {first.reason}"
         )
     for check in found.checks:

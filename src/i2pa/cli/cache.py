@@ -11,6 +11,7 @@ from i2pa.cli.app import app
 from i2pa.errors import UserInputError
 from i2pa.models.cache import delete_embeddings, embeddings_bytes, embeddings_folder
 from i2pa.models.score_cache import CacheSize, ScoreCache, delete_scores, scores_file
+from i2pa.words import many
 
 
 @app.command()
@@ -28,7 +29,7 @@ def cache(
     embeddings, taken = embeddings_folder(), embeddings_bytes()
     if not as_json:
         print(
-            f"{scores}: {size.scores:,} scores, {size.files:,} files known, "
+            f"{scores}: {many(size.scores, 'score')}, {many(size.files, 'file')} known, "
             f"{size.bytes / 1e6:,.1f} MB"
         )
         print(f"{embeddings}: embeddings of personalize and train, {taken / 1e6:,.1f} MB")

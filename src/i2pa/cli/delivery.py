@@ -15,7 +15,6 @@ from typing import Annotated
 import typer
 
 from i2pa.cli import output
-from i2pa.cli.output import many
 from i2pa.errors import DataError, UserInputError
 from i2pa.images.open import LIMITS, Limits
 from i2pa.scoring.copies import check_apart, copy_files, leftovers, plan_copies
@@ -23,6 +22,7 @@ from i2pa.scoring.gallery import write_gallery
 from i2pa.scoring.names import common_folder, short_names
 from i2pa.scoring.results import RankedPicture, Ranking
 from i2pa.scoring.stars import Rated, SidecarName, StarsBy, rate
+from i2pa.words import many
 
 HtmlOption = Annotated[
     Path | None,

@@ -64,11 +64,6 @@ def warn_of_stand_ins(stand_ins: Sequence[StandIn]) -> None:
         warn(f"and {len(stand_ins) - MOST_LINES:,} more in the same way")
 
 
-def many(number: int, what: str) -> str:
-    """`1 picture`, `2 pictures`."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def printable(name: str) -> Text:
     """A file name as inert text: no markup, no control characters that drive a terminal."""
     return Text(readable(name))

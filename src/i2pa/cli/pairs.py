@@ -13,7 +13,8 @@ import typer
 from i2pa.cli import output
 from i2pa.cli.app import app
 from i2pa.cli.data import DownloadedAt, JsonFlag, OutFile, check_output, need_data, parse_time
-from i2pa.errors import UserInputError
+from i2pa.errors import ArgumentError, UserInputError
+from i2pa.words import many
 
 if TYPE_CHECKING:
     from i2pa.pairs import PairRules, PairsBuilt, PairsSplit
@@ -98,7 +99,7 @@ def pairs(
         str, typer.Option(help="For posts at work; sorting goes to disk.")
     ] = "4GB",
     threads: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="Default: every core.")
+        int | None, typer.Option(min=1, max=1024, help="Default: every core it may use.")
     ] = None,
     levels: Annotated[
         bool, typer.Option("--levels", help="POSTS is a CSV with the columns image and level.")
@@ -128,7 +129,7 @@ def pairs(
         if as_json:
             output.print_json("pairs", output=str(out), pairs=graded.num_rows, name=name)
         else:
-            print(f"{out}: {graded.num_rows:,} pairs across levels")
+            print(f"{out}: {many(graded.num_rows, 'pair')} across levels")
         return
     _check_together(days, window_hours, hashtag_tolerance, matching, without or [], name, levels)
     numbers = {
@@ -164,7 +165,7 @@ def pairs(
     if as_json or stats:
         _show_pairs(built, chosen, out, as_json)
     else:
-        print(f"{out}: {built.summary.pairs:,} pairs")
+        print(f"{out}: {many(built.summary.pairs, 'pair')}")
 
 
 @app.command()
@@ -172,7 +173,11 @@ def split(
     source: Annotated[Path, typer.Argument(metavar="PAIRS", help="pairs.parquet")],
     out: OutFile,
     by: Annotated[
-        str, typer.Option(help="user; pair (as the paper does); time (each part after the last).")
+        str,
+        typer.Option(
+            help="user; pair (as the paper does); time (each part after the last; pairs across a "
+            "cut are in none, at the cost of train or what --counts calls rest)."
+        ),
     ] = "user",
     fractions: Annotated[
         str | None, typer.Option(help="Of pairs, to train, val and test (default: .8,.1,.1).")
@@ -257,11 +262,14 @@ def _choose_rules(
             f"unknown rules {named!r}", remedy=f"choose from {', '.join(RULE_SETS)}"
         )
     changes: dict[str, Any] = {k: v for k, v in numbers.items() if v is not None}
-    rules = replace(RULE_SETS[named], measure=cast("Any", measure), **changes)
-    if days is not None:
-        rules = within_days(rules, days)
     if window_hours is not None:
-        rules = replace(rules, dates_closer_than=None, window_hours=window_hours)
+        changes |= {"dates_closer_than": None, "window_hours": window_hours}
+    try:
+        rules = replace(RULE_SETS[named], measure=cast("Any", measure), **changes)
+        if days is not None:
+            rules = within_days(rules, days)
+    except ArgumentError as error:
+        raise _of_option(error) from error
     for name in without:
         if name not in OFF:
             raise UserInputError(
@@ -269,6 +277,18 @@ def _choose_rules(
             )
         rules = replace(rules, **OFF[name])
     return rules
+
+
+def _of_option(error: ArgumentError) -> ArgumentError:
+    """The same of the option that set a rule, and the one that switches it off."""
+    rule = "dates_closer_than" if error.name == "days" else error.name
+    off = next((name for name, changes in OFF.items() if rule in changes), None)
+    return ArgumentError(
+        f"--{error.name.replace('_', '-')}",
+        error.value,
+        error.wanted,
+        remedy=f"--without {off} switches the rule off" if off else "",
+    )
 
 
 def _show_pairs(built: PairsBuilt, rules: PairRules, out: Path, as_json: bool) -> None:
@@ -300,8 +320,8 @@ def _show_pairs(built: PairsBuilt, rules: PairRules, out: Path, as_json: bool) -
     )
     if built.windows_cut:
         print(
-            f"{built.windows_cut:,} posts had more than {facts['candidates']} later posts in their "
-            "window and looked at a seeded choice of them (--candidates)"
+            f"{many(built.windows_cut, 'post')} had more than {facts['candidates']} later ones in "
+            "the window and looked at a seeded choice of them (--candidates)"
         )
     output.print_columns(
         "Table 1",
@@ -342,9 +362,10 @@ def _show_split(done: PairsSplit, out: Path, as_json: bool) -> None:
             for p in done.parts
         ],
     )
-    print(f"in more than one part: {done.users_shared:,} users, {done.images_shared:,} images")
+    users, images = many(done.users_shared, "user"), many(done.images_shared, "image")
+    print(f"in more than one part: {users}, {images}")
     if done.left_out:
-        print(f"in no part: {done.left_out:,} pairs that straddle a cut in time")
+        print(f"in no part, across a cut in time: {many(done.left_out, 'pair')}")
 
 
 def _ends(part: Part) -> dict[str, datetime | None]:

@@ -16,6 +16,7 @@ from i2pa.errors import DataError, MissingExtraError, UserInputError, needs_extr
 from i2pa.files import whole_file
 from i2pa.scoring import Comparison, RankedPicture, Ranking, ScoredPicture, Scores
 from i2pa.scoring.names import readable
+from i2pa.words import many
 
 FILES = ("json", "csv", "parquet")
 
@@ -73,7 +74,7 @@ def show(result: Scores | Ranking, form: str, out: Path | None) -> None:
             _write_parquet(result, aside)
         else:
             aside.write_text(_text(result, form), encoding="utf-8", errors="surrogateescape")
-    output.warn(f"wrote {out}: {output.many(len(result.items), 'picture')}")
+    output.warn(f"wrote {out}: {many(len(result.items), 'picture')}")
 
 
 def report_failures(result: Scores | Ranking, given: int) -> None:

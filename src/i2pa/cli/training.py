@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ import typer
 from i2pa.cli import output
 from i2pa.cli.app import app
 from i2pa.errors import UserInputError, needs_extra
+from i2pa.words import many
 
 NETWORK = "Whole networks (finetune, paper, absolute)"
 
@@ -152,7 +154,7 @@ def train(
         from i2pa.training import train as train_model
         from i2pa.training.absolute import POST_COLUMNS
         from i2pa.training.card import FROM_RANDOM_WEIGHTS, evaluation_table
-        from i2pa.training.crossval import left_out_users
+        from i2pa.training.crossval import left_out_users, to_leave_out
         from i2pa.training.processes import is_alone, is_first_process
         from i2pa.training.recipes import changed, recipe_named
         from i2pa.training.run import FOLDS_FOLDER, how_stopped, nothing_left, remove_checkpoint
@@ -192,6 +194,9 @@ def train(
     validate_on = {label: read_pairs(path) for label, path in measured.items()}
     calibrate_on = read_pairs(calibrate) if calibrate else None
     facts = load_posts(posts, POST_COLUMNS) if posts else None
+    if folds:
+        # That they cannot be made should be told before hours of training.
+        to_leave_out(learn, folds)
     inputs = {label: hashlib.sha256(path.read_bytes()).hexdigest() for label, path in files.items()}
     if resume and not isinstance(chosen, Recipe) and nothing_left(out, chosen, inputs):
         if is_first_process():
@@ -202,6 +207,8 @@ def train(
             remove_checkpoint(out)
         if weights == "random":
             output.warn(f"WARNING: this model {FROM_RANDOM_WEIGHTS}")
+    # With --folds the cache is tried twice; one line is enough.
+    warn = cache(output.warn if is_first_process() else lambda _: None)
     try:
         with (
             output.progress("embedding", "pictures") as progress,
@@ -222,6 +229,7 @@ def train(
                 allow_unreadable=allow_unreadable,
                 progress=progress,
                 training_progress=training_progress,
+                warn=warn,
             )
             if folds:
                 left_out = left_out_users(
@@ -233,6 +241,7 @@ def train(
                     weights=weights,
                     kept=out / FOLDS_FOLDER,
                     training_progress=training_progress,
+                    warn=warn,
                 )
                 model = replace(model, evaluations=(left_out, *model.evaluations))
         if not is_first_process():
@@ -240,13 +249,13 @@ def train(
         file = write_run(model, out, inputs)
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(how_stopped(out)) from error
-    for picture in model.unreadable:
-        output.warn(f"{picture.image}: {picture.reason}")
+    output.warn_of(model.unreadable)
     if model.pairs_without_picture:
-        output.warn(f"{model.pairs_without_picture:,} pairs left out: a picture is missing")
+        output.warn(f"{many(model.pairs_without_picture, 'pair')} left out: a picture is missing")
     if model.measured_without_picture:
         output.warn(
-            f"{model.measured_without_picture:,} pairs to measure on left out: a picture is missing"
+            f"left out of measuring: {many(model.measured_without_picture, 'pair')} that "
+            "lacks a picture"
         )
     for note in model.likes.notes if model.likes else ():
         output.warn(note)

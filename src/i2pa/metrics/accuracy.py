@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from i2pa.metrics.intervals import Interval, bootstrap_pictures, bootstrap_users
+from i2pa.words import many
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Accuracy:
     def __str__(self) -> str:
         return (
             f"{self.pooled} pooled, {self.mean_of_users} mean of users "
-            f"({self.pairs:,} pairs, {self.users:,} users, {self.ties:,} ties)"
+            f"({many(self.pairs, 'pair')}, {many(self.users, 'user')}, {many(self.ties, 'tie')})"
         )
 
 

@@ -14,7 +14,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -187,3 +187,42 @@ class VectorStore:
             where=str(self._index.parent),
             remedy="delete it, or set I2PA_CACHE to a writable folder",
         )
+
+
+class KeptVectors:
+    """A `VectorStore` in the cache folder that costs one warning where it cannot be used."""
+
+    def __init__(
+        self, name: str, width: int, dtype: npt.DTypeLike, warn: Callable[[str], None]
+    ) -> None:
+        """`name` is the store's folder among the embeddings; `warn` hears that one line."""
+        self._dtype = np.dtype(dtype)
+        self._warn = warn
+        self._store: VectorStore | None = None
+        with self._going_on_without():
+            self._store = VectorStore(embeddings_folder() / name, width, dtype)
+
+    def read(self, digests: Sequence[str]) -> dict[str, npt.NDArray[np.floating]]:
+        """The vector [width] of each digest that is kept."""
+        with self._going_on_without():
+            if self._store:
+                rows = self._store.rows(digests)
+                return dict(zip(rows, self._store.read(list(rows.values())), strict=True))
+        return {}
+
+    def add(
+        self, digests: Sequence[str], vectors: npt.NDArray[np.floating]
+    ) -> dict[str, npt.NDArray[np.floating]]:
+        """Keep `vectors` [n, width] under their digests; gives them as a later `read` will."""
+        with self._going_on_without():
+            if self._store:
+                self._store.append(digests, vectors)
+        return dict(zip(digests, vectors.astype(self._dtype), strict=True))
+
+    @contextmanager
+    def _going_on_without(self) -> Iterator[None]:
+        try:
+            yield
+        except (UserInputError, OSError) as error:
+            self._store = None
+            self._warn(f"going on without the cache: {error}")

@@ -6,7 +6,6 @@ imports the library that does the arithmetic, and only when it is chosen.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Protocol, TypeAlias
@@ -14,6 +13,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from i2pa.cores import usable_cores
 from i2pa.errors import ModelError, UserInputError
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
@@ -140,13 +140,6 @@ def installed_engines() -> tuple[str, ...]:
         "cuda": _has_cuda(),
     }
     return tuple(name for name in ENGINES if found[name])
-
-
-def usable_cores() -> int:
-    """The processor's cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1
 
 
 def check_signature(inputs: Sequence[str], outputs: Sequence[str], where: str) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from i2pa.errors import DataError, UserInputError
+from i2pa.errors import DataError, UserInputError, require
 from i2pa.posts.database import database
 from i2pa.posts.table import as_posts, damaged
 
@@ -82,6 +82,7 @@ class Memory:
     @classmethod
     def parse(cls, text: str) -> Memory:
         """Raises UserInputError for what is no amount."""
+        require(isinstance(text, str), "memory_limit", text, "text, such as '4GB'")
         found = re.fullmatch(r"\s*([0-9]+\.?[0-9]*)\s*([kmgt]i?b)\s*", text.lower())
         if not found or float(found[1]) == 0:
             raise UserInputError(f"{text!r} is no amount of memory", remedy="write it as 4GB")

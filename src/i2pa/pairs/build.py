@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,7 +26,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from i2pa.errors import DataError, UserInputError
+from i2pa.cores import usable_cores
+from i2pa.errors import DataError, UserInputError, require
 from i2pa.files import check_not_input
 from i2pa.pairs.blocks import Cut, Memory, OrderError, Posts, cuts, in_order, join, n_posts
 from i2pa.pairs.candidates import Ints
@@ -97,9 +99,14 @@ def build_pairs(
         raise UserInputError(
             f"unknown matching {matching!r}", remedy=f"choose from {', '.join(MATCHINGS)}"
         )
+    require(isinstance(rules, PairRules), "rules", rules, "PairRules, such as i2pa.pairs.PAPER")
+    require(isinstance(seed, Integral), "seed", seed, "a whole number")
+    is_time = downloaded_at is None or isinstance(downloaded_at, datetime)
+    require(is_time, "downloaded_at", downloaded_at, "a datetime")
     for name, number in (("candidates", candidates), ("threads", threads)):
-        if number is not None and number < 1:
-            raise UserInputError(f"{name} is {number}, but must be 1 or more")
+        good = isinstance(number, Integral) and number >= 1
+        good = good or (name == "threads" and number is None)
+        require(good, name, number, "a whole number above 0")
     source = _checked(posts)
     if out is not None and isinstance(source, Path):
         check_not_input(out, source)
@@ -157,7 +164,7 @@ class _Ordered:
 
         One thread reads ahead, some pair, and whoever consumes is not waited for.
         """
-        at_once = self.threads or os.cpu_count() or 1
+        at_once = self.threads or usable_cores()
 
         def work(cut: Cut) -> BlockPairs:
             return pair_block(join(cut, trusted=self.trusted), self.how, dropped)
@@ -180,6 +187,8 @@ class _Ordered:
 
 def _checked(posts: pa.Table | str | os.PathLike[str]) -> Posts:
     if not isinstance(posts, pa.Table):
+        is_path = isinstance(posts, (str, os.PathLike))
+        require(is_path, "posts", posts, "a pyarrow Table or the path of a posts.parquet")
         return check_posts_file(posts)
     missing = [name for name in POSTS.names if name not in posts.column_names]
     if missing:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from i2pa.pairs.rules import PairRules
+from i2pa.words import many
 
 DAY = 86_400_000_000  # microseconds
 
@@ -122,7 +123,7 @@ def _age_rules(
                 "--downloaded-at DATE or --assume-settled",
             )
         )
-    name = f"settled {min_age_days:g} days before download"
+    name = f"settled {many(min_age_days, 'day')} before download"
     found.append(PostRule(name, columns, settled, "--min-age-days 0 or --downloaded-at DATE"))
     return found
 

@@ -13,6 +13,7 @@ from typing import Literal
 from i2pa.errors import DataError
 from i2pa.pairs.groups import key_columns
 from i2pa.pairs.pairing import Counts, Pairing
+from i2pa.words import many
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def no_pair_error(funnel: Sequence[Step]) -> DataError:
         blamed = next(step for step in pairs if step.after == 0)
         total = blamed.before
     if blamed.removed == 0:
-        return DataError(f"no eligible pair: there are only {n_posts:,} posts")
+        return DataError(f"no eligible pair: {many(n_posts, 'post')} cannot make one")
     return DataError(
         f"no eligible pair: {blamed.removed:,} of {total:,} {blamed.unit} fail '{blamed.rule}'",
         remedy=f"relax with {blamed.relax}",
@@ -83,12 +84,12 @@ def _pair_counts(how: Pairing, counts: Counts) -> list[tuple[str, str, int]]:
     rules = how.rules
     left = []
     if rules.dates_closer_than is not None:
-        name = f"UTC dates less than {rules.dates_closer_than} days apart"
+        name = f"UTC dates less than {many(rules.dates_closer_than, 'day')} apart"
         left.append((name, "--days N", counts.later))
     elif rules.window_hours is not None:
-        name = f"at most {rules.window_hours:g} hours apart"
+        name = f"at most {many(rules.window_hours, 'hour')} apart"
         left.append((name, "--window-hours N", counts.later))
-    name = f"looked at ({how.candidates} later posts each)"
+    name = f"looked at ({many(how.candidates, 'later post')} each)"
     left.append((name, "--candidates N", counts.looked_at))
     if rules.hashtag_tolerance is not None:
         name = f"numbers of hashtags at most {rules.hashtag_tolerance} apart"
@@ -104,6 +105,6 @@ def _pair_counts(how: Pairing, counts: Counts) -> list[tuple[str, str, int]]:
     elif counts.matched < counts.discriminable:
         left.append(("two pictures, not one", "posts of other pictures", counts.matched))
     if rules.max_pairs_per_user is not None:
-        name = f"at most {rules.max_pairs_per_user} pairs a user"
+        name = f"at most {many(rules.max_pairs_per_user, 'pair')} a user"
         left.append((name, "--max-pairs-per-user N", counts.kept))
     return left

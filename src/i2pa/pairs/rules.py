@@ -8,14 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from numbers import Integral
 from statistics import NormalDist
 from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from i2pa.errors import UserInputError
+from i2pa.errors import require
 
 Measure = Literal["likes", "views", "score", "likes-per-view"]
 _erfc = np.frompyfunc(math.erfc, 1, 1)
@@ -60,22 +62,39 @@ class PairRules:
     max_pairs_per_user: int | None = None  # beyond the paper: a seeded choice of each user's pairs
 
     def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing; equal rules have equal JSON."""
-        for name in ("sigma", "confidence", "window_hours", "min_age_days"):
-            value = getattr(self, name)
-            _require(value is None or math.isfinite(value), name, value, "finite")
-            object.__setattr__(self, name, None if value is None else float(value))
-        _require(self.sigma > 0, "sigma", self.sigma, "above 0")
-        if self.confidence is not None:
-            _require(0.5 < self.confidence < 1, "confidence", self.confidence, "between .5 and 1")
-        for name in ("dates_closer_than", "window_hours", "min_likes", "max_pairs_per_user"):
-            value = getattr(self, name)
-            _require(value is None or value > 0, name, value, "above 0, or None for off")
-        for name in ("min_age_days", "max_caption_words", "hashtag_tolerance"):
-            value = getattr(self, name)
-            _require(value is None or value >= 0, name, value, "0 or more, or None for off")
+        """Refuse what means nothing; equal rules have equal JSON."""
+        require(self.sigma is not None, "sigma", None, "a finite number above 0")
+        self._check_number("confidence", float, "between .5 and 1", lambda n: 0.5 < n < 1)
+        for name in ("sigma", "window_hours"):
+            self._check_number(name, float, "a finite number above 0", lambda n: n > 0)
+        self._check_number("min_age_days", float, "a finite number from 0", lambda n: n >= 0)
+        for name in ("dates_closer_than", "min_likes", "max_pairs_per_user"):
+            self._check_number(name, int, "a whole number above 0", lambda n: n > 0)
+        for name in ("max_caption_words", "hashtag_tolerance"):
+            self._check_number(name, int, "a whole number from 0", lambda n: n >= 0)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(field.default, bool):
+                require(isinstance(value, bool), field.name, value, "True or False")
         known = self.measure in get_args(Measure)
-        _require(known, "measure", self.measure, f"one of {', '.join(get_args(Measure))}")
+        require(known, "measure", self.measure, f"one of {', '.join(get_args(Measure))}")
+
+    def _check_number(
+        self,
+        name: str,
+        kind: type[float] | type[int],
+        wanted: str,
+        holds: Callable[[float], bool],
+    ) -> None:
+        """Make a field a number of one kind, unless it is None; raise ArgumentError."""
+        value = getattr(self, name)
+        if value is None:
+            return
+        is_number = isinstance(value, (int, float, np.number)) and math.isfinite(value)
+        good = is_number and kind(value) == value and holds(value)
+        remedy = "" if name == "sigma" else "None switches the rule off"
+        require(good, name, value, wanted, remedy=remedy)
+        object.__setattr__(self, name, kind(value))
 
     @property
     def min_log_gap(self) -> float:
@@ -96,11 +115,6 @@ class PairRules:
     def sha256(self) -> str:
         """Hex digest that names this set of rules."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
-
-
-def _require(holds: bool, name: str, value: object, wanted: str) -> None:
-    if not holds:
-        raise UserInputError(f"{name} is {value}, but must be {wanted}")
 
 
 PAPER = PairRules()
@@ -130,6 +144,8 @@ def within_days(rules: PairRules, days: int) -> PairRules:
 
     Calendar dates less than `days` apart, or, where the rules count hours, at most 24 x `days`.
     """
+    good = isinstance(days, Integral) and days > 0
+    require(good, "days", days, "a whole number above 0")
     if rules.window_hours is not None:
         return replace(rules, window_hours=24.0 * days)
     return replace(rules, dates_closer_than=days)

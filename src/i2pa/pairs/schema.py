@@ -5,6 +5,7 @@ Knows columns, metadata and files; how pairs come about stays out.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -15,8 +16,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from i2pa.errors import DataError, UserInputError
-from i2pa.files import whole_file
+from i2pa.errors import DataError, UserInputError, require
+from i2pa.files import check_text_name, whole_file
 
 TIME = pa.timestamp("us", tz="UTC")
 
@@ -48,6 +49,21 @@ _REPEATING = ["platform", "user_id", "weight", "split", "rules_sha256"]
 _ROW_GROUP = 1 << 14
 
 FORMAT = "pairs/1"
+
+
+def check_pairs_table(pairs: object, name: str = "pairs") -> None:
+    """Refuse anything but a table of pairs as the argument `name`.
+
+    Raises ArgumentError where it is no table, DataError naming the columns that it lacks.
+    """
+    remedy = "i2pa.pairs.read_pairs reads one"
+    require(isinstance(pairs, pa.Table), name, pairs, "a pyarrow Table", remedy=remedy)
+    assert isinstance(pairs, pa.Table)
+    missing = [column for column in PAIRS.names if column not in pairs.column_names]
+    if missing:
+        raise DataError(
+            f"{name} is not a table of pairs: it has no {', '.join(missing[:4])}", remedy=remedy
+        )
 
 
 def with_metadata(pairs: pa.Table, facts: Mapping[str, str]) -> pa.Table:
@@ -90,10 +106,10 @@ def pairs_writer(path: str | os.PathLike[str], facts: Mapping[str, str]) -> Iter
 
     `facts` say how the pairs are made, as in `with_metadata`.
     """
-    schema = with_metadata(PAIRS.empty_table(), facts).schema
-    options = {"compression": "zstd", "use_dictionary": _REPEATING}
-    with whole_file(path) as aside, pq.ParquetWriter(aside, schema, **options) as file:
-        writer = PairsWriter(file, schema)
+    # The schema carries the metadata, so it is stored when all of that is known: at the end.
+    options = {"compression": "zstd", "use_dictionary": _REPEATING, "store_schema": False}
+    with whole_file(path) as aside, pq.ParquetWriter(aside, PAIRS, **options) as file:
+        writer = PairsWriter(file, facts)
         yield writer
         writer.finish()
 
@@ -104,15 +120,15 @@ class PairsWriter:
     Row groups have one size, so that the bytes do not tell in what parts the pairs came.
     """
 
-    def __init__(self, file: pq.ParquetWriter, schema: pa.Schema) -> None:
+    def __init__(self, file: pq.ParquetWriter, facts: Mapping[str, str]) -> None:
         self._file = file
-        self._schema = schema
-        self._held = [schema.empty_table()]
+        self._facts = dict(facts)
+        self._held = [PAIRS.empty_table()]
         self._n_held = 0
 
     def add(self, pairs: pa.Table) -> None:
         """The next pairs (schema PAIRS)."""
-        self._held.append(pairs.replace_schema_metadata(self._schema.metadata))
+        self._held.append(pairs.replace_schema_metadata())
         self._n_held += pairs.num_rows
         if self._n_held >= _ROW_GROUP:
             held = pa.concat_tables(self._held)
@@ -122,11 +138,14 @@ class PairsWriter:
 
     def describe(self, facts: Mapping[str, str]) -> None:
         """More of how the pairs were made."""
-        self._file.add_key_value_metadata({f"i2pa.{name}": fact for name, fact in facts.items()})
+        self._facts |= facts
 
     def finish(self) -> None:
-        """Write what is left."""
+        """Write what is left, and how the pairs were made."""
         self._file.write_table(_plain(pa.concat_tables(self._held)), row_group_size=_ROW_GROUP)
+        schema = with_metadata(PAIRS.empty_table(), self._facts).schema
+        stored = {b"ARROW:schema": base64.b64encode(schema.serialize())}
+        self._file.add_key_value_metadata(schema.metadata | stored)
 
 
 def _plain(pairs: pa.Table) -> pa.Table:
@@ -142,6 +161,7 @@ def read_pairs(path: str | os.PathLike[str]) -> pa.Table:
     file = Path(path)
     if not file.is_file():
         raise UserInputError("no such file", where=str(file))
+    check_text_name(file)
     remedy = "make one: i2pa pairs posts.parquet -o pairs.parquet"
     try:
         names = pq.read_schema(file).names
@@ -156,9 +176,6 @@ def read_pairs(path: str | os.PathLike[str]) -> pa.Table:
         )
     try:
         table = pq.read_table(file, columns=PAIRS.names)
-        # What was known only after the pairs is said in the file, not in its schema.
-        said = (table.schema.metadata or {}) | (pq.read_metadata(file).metadata or {})
-        said = {key: said[key] for key in sorted(said) if key != b"ARROW:schema"}
-        return table.cast(PAIRS.with_metadata(said))
+        return table.cast(PAIRS.with_metadata(table.schema.metadata))
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"damaged ({error})", where=str(file), remedy=remedy) from error

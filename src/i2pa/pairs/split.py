@@ -7,17 +7,20 @@ part (it straddles a cut in time) keeps a null there.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, get_args
+from numbers import Integral, Real
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from i2pa.errors import DataError, UserInputError
+from i2pa.errors import DataError, UserInputError, require
+from i2pa.pairs.schema import check_pairs_table
+from i2pa.words import many
 
 PARTS = ("train", "val", "test")
 REST: Literal["rest"] = "rest"
@@ -74,18 +77,26 @@ def split_pairs(
     users allow; every part asked for gets a user. By `pair`, as the paper does, pairs are shared
     out in the order of a seeded hash, so users and, unless each image is in one pair only, images
     are shared. By `time`, parts follow each other: no post of one was uploaded after any post of
-    the next, and pairs that straddle a cut are in none.
+    the next, and pairs that straddle a cut are in none. The part that is the "rest", else train,
+    comes out smaller by those; the others have the sizes asked for, where times tell their pairs
+    apart and there are enough.
 
     `fractions` are of pairs; `counts` (pairs of train, val, test; one may be "rest") replace them.
     Raises UserInputError for fractions that do not add up to 1 or counts beyond the pairs,
     DataError when there are fewer users than parts, or users or times are missing.
     """
+    check_pairs_table(pairs)
+    require(isinstance(seed, Integral), "seed", seed, "a whole number")
     if by not in get_args(By):
         raise UserInputError(
             f"cannot split by {by!r}", remedy=f"choose from {', '.join(get_args(By))}"
         )
     wanted = _wanted(pairs.num_rows, fractions, counts)
-    part = {"user": _by_user, "pair": _by_pair, "time": _by_time}[by](pairs, wanted, seed)
+    if by == "time":
+        rest = list(counts).index(REST) if counts is not None and REST in counts else 0
+        part = _by_time(pairs, wanted, rest)
+    else:
+        part = {"user": _by_user, "pair": _by_pair}[by](pairs, wanted, seed)
     names = pa.array([*PARTS, None], pa.string()).take(pa.array(part))
     column = pairs.column_names.index("split")
     table = pairs.set_column(column, pairs.schema.field("split"), names)
@@ -109,13 +120,20 @@ def _wanted(
 ) -> list[float]:
     """How many pairs each part should get."""
     if counts is None:
-        wanted = [float(f) for f in fractions]
+        given = _listed("fractions", fractions, lambda f: isinstance(f, Real), "three numbers")
+        wanted = [float(f) for f in given]
         if len(wanted) != len(PARTS) or min(wanted) < 0 or not abs(sum(wanted) - 1) <= 1e-6:
             raise UserInputError(
                 f"fractions are {tuple(wanted)}, but must be three from 0 that add up to 1",
                 remedy="for example .8,.1,.1",
             )
         return [fraction * n for fraction in wanted]
+    counts = _listed(
+        "counts",
+        counts,
+        lambda count: isinstance(count, Integral) or count == REST,
+        "three whole numbers, or 'rest' in place of one",
+    )
     stated = [count for count in counts if count != REST]
     left = n - sum(stated)
     if len(counts) != len(PARTS) or len(counts) - len(stated) > 1 or min(stated) < 0:
@@ -125,10 +143,20 @@ def _wanted(
         )
     if left < 0 or (left > 0 and len(stated) == len(PARTS)):
         raise UserInputError(
-            f"counts add up to {sum(stated):,}, but there are {n:,} pairs",
+            f"counts add up to {sum(stated):,}, but the table holds {many(n, 'pair')}",
             remedy="write rest for one of them",
         )
     return [float(left if count == REST else count) for count in counts]
+
+
+def _listed(
+    name: str, given: Iterable[object], is_one: Callable[[object], bool], wanted: str
+) -> list[Any]:
+    """What was given as a list, its kinds checked; what the numbers mean is not looked at."""
+    is_list = isinstance(given, Iterable) and not isinstance(given, (str, bytes))
+    values = list(given) if is_list else []
+    require(is_list and all(map(is_one, values)), name, given, wanted)
+    return values
 
 
 def _by_user(pairs: pa.Table, wanted: list[float], seed: int) -> Ints:
@@ -170,21 +198,42 @@ def _by_pair(pairs: pa.Table, wanted: list[float], seed: int) -> Ints:
     return part
 
 
-def _by_time(pairs: pa.Table, wanted: list[float], seed: int) -> Ints:
-    """Cut where the parts' shares end when pairs are sorted by their later post; no seed needed."""
-    del seed
+def _by_time(pairs: pa.Table, wanted: list[float], rest: int) -> Ints:
+    """Cut so that the parts other than `rest` have the sizes wanted; it has all between the cuts.
+
+    Parts before it are filled from the first pair on, those after it from the last one back. Posts
+    of one moment stay together, so that a part may come out smaller.
+    """
     if pairs["winner_time"].null_count or pairs["loser_time"].null_count:
         raise DataError(
             "some pairs have no times, so they cannot be split by time", remedy="split by user"
         )
     sides = [pairs[f"{side}_time"].cast(pa.int64()).to_numpy() for side in ("winner", "loser")]
     earlier, later = np.minimum(*sides), np.maximum(*sides)
-    ends = np.round(np.cumsum(wanted)).astype(np.int64)[:-1]
-    by_later = np.append(np.sort(later), np.iinfo(np.int64).max)
-    cuts = by_later[ends]
-    part: Ints = np.searchsorted(cuts, later, side="right")
-    part[part != np.searchsorted(cuts, earlier, side="right")] = _NONE
-    return part
+    last = np.iinfo(np.int64).max
+    start = -last
+    part_of: Ints = np.full(len(later), _NONE)
+    for part in range(rest):
+        free = (start <= earlier) & (later <= last)
+        start = _start_after(later[free], round(wanted[part]), start)
+        part_of[free & (later < start)] = part
+    for part in range(len(PARTS) - 1, rest, -1):
+        free = (start <= earlier) & (later <= last)
+        # As above, with time turned round.
+        last = -_start_after(-earlier[free], round(wanted[part]), -last)
+        part_of[free & (earlier > last)] = part
+    part_of[(start <= earlier) & (later <= last)] = rest
+    return part_of
+
+
+def _start_after(ends: Ints, n: int, start: int) -> int:
+    """When a part may start after one of `n` pairs, the first to end of those that end at `ends`.
+
+    After fewer, where more end at one moment; at `start`, where that leaves none.
+    """
+    ends = np.sort(ends)
+    kept = len(ends) if n >= len(ends) else int(np.searchsorted(ends, ends[n]))
+    return int(ends[kept - 1]) + 1 if kept else start
 
 
 def _in_turn(n: int, wanted: list[float]) -> Ints:

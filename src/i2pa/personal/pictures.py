@@ -17,13 +17,14 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from i2pa.cores import usable_cores
 from i2pa.errors import DataError, ImageError, UserInputError
 from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
 from i2pa.images.open import read_bytes
 from i2pa.images.transforms import Pixels
 from i2pa.models.cache import VectorStore, embeddings_folder
-from i2pa.models.engine import Engine, usable_cores
+from i2pa.models.engine import Engine
 
 MOST_UNREADABLE = 0.05
 

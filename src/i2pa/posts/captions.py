@@ -11,7 +11,6 @@ out.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import sys
 import unicodedata
@@ -24,6 +23,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from i2pa.cores import usable_cores
 
 NO_KEY = 0
 """Key of the empty multiset: a caption without hashtags (or mentions), or no caption at all."""
@@ -210,7 +211,7 @@ def caption_columns(
         chunk.slice(start, _BATCH) for chunk in chunks for start in range(0, len(chunk), _BATCH)
     ]
     firsts = np.cumsum([0, *map(len, batches)])[:-1].tolist()
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(threads or usable_cores()) as pool:
         found = [part for parts in pool.map(_scan, batches, firsts) for part in parts]
     words = np.zeros(len(captions), dtype=np.int16)
     for part in found:

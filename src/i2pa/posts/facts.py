@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from i2pa.cores import usable_cores
 from i2pa.posts.captions import caption_columns
 from i2pa.posts.database import database
 from i2pa.posts.schema import POSTS
@@ -35,10 +35,10 @@ def with_facts(posts: pa.Table) -> pa.Table:
 
 
 def in_parts(posts: pa.Table, *, threads: int | None = None) -> Iterator[pa.Table]:
-    """The same, some posts at a time; `threads` (default: every core) work ahead."""
+    """The same, some posts at a time; `threads` (default: every usable core) work ahead."""
     order = _order(posts)
     posts = posts.append_column("image_shared", _shared(posts["image"]))
-    n_threads = threads or os.cpu_count() or 1
+    n_threads = threads or usable_cores()
     waiting: deque[Future[pa.Table]] = deque()
     with ThreadPoolExecutor(n_threads) as pool:
         try:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from i2pa.errors import require
+
 TIME = pa.timestamp("us", tz="UTC")
 
 
@@ -54,3 +56,9 @@ POSTS = pa.schema([pa.field(column.name, column.type) for column in COLUMNS])
 
 MEASURES = ("likes", "views", "score")
 """Columns whose natural logarithm may be S; every post table has at least one filled."""
+
+
+def check_posts_table(posts: object) -> None:
+    """Raise ArgumentError where `posts` is neither a table nor None."""
+    good = posts is None or isinstance(posts, pa.Table)
+    require(good, "posts", posts, "a pyarrow Table", remedy="i2pa.posts.load_posts reads one")

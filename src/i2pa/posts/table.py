@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from i2pa.errors import DataError, UserInputError
-from i2pa.files import check_not_input, whole_file
+from i2pa.errors import DataError, UserInputError, require
+from i2pa.files import check_not_input, check_text_name, whole_file
 from i2pa.posts.clean import Cleaned, Count, clean, on_instagram
 from i2pa.posts.columns import match_columns
 from i2pa.posts.database import database
@@ -31,6 +31,7 @@ from i2pa.posts.facts import in_parts, with_facts
 from i2pa.posts.readers import open_sources
 from i2pa.posts.readers.source import BROKEN, Raw, Source
 from i2pa.posts.schema import POSTS
+from i2pa.words import many
 
 # Texts and hashes that are all distinct gain nothing from a dictionary.
 _DISTINCT = {"post_id", "uploaded_at", "caption", "image", "tags_key"}
@@ -88,9 +89,13 @@ def read_posts(
     `out`, posts go to that file, which appears whole or not at all. Raises UserInputError when
     there is no such file, DataError when a column is missing or no row is sound.
     """
-    files = [Path(paths)] if isinstance(paths, (str, os.PathLike)) else [Path(p) for p in paths]
-    if not files:
-        raise UserInputError("no file of posts given")
+    files = _files(paths)
+    is_time = downloaded_at is None or isinstance(downloaded_at, datetime)
+    require(is_time, "downloaded_at", downloaded_at, "a datetime")
+    is_map = columns is None or isinstance(columns, Mapping)
+    require(is_map, "columns", columns, "a mapping, such as {'likes': 'like_count'}")
+    for name, text in (("format", format), ("platform", platform)):
+        require(text is None or isinstance(text, str), name, text, "text")
     if out is not None:
         check_not_input(out, *files)
     if downloaded_at is not None and downloaded_at.tzinfo is None:
@@ -125,8 +130,8 @@ def read_posts(
     if unique.num_rows == 0:
         first = rejects.slice(0, 1).to_pylist()[0]
         raise DataError(
-            f"none of {n_read:,} rows is sound; {reasons[0].n:,}: {reasons[0].what}; first: row "
-            f"{first['row']}, {first['reason']} ({first['value'] or 'empty'})",
+            f"none of {many(n_read, 'row')} is sound; {reasons[0].n:,}: {reasons[0].what}; first: "
+            f"row {first['row']}, {first['reason']} ({first['value'] or 'empty'})",
             where=first["file"],
         )
     assumed = sorted(notes.items(), key=lambda note: -note[1])
@@ -139,6 +144,17 @@ def read_posts(
         notes=tuple(Count(what, n) for what, n in assumed),
         warnings=tuple(f"{file}: {what}" for what, file in warnings.items()),
     )
+
+
+def _files(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Path]:
+    given = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    are_paths = isinstance(given, Iterable) and not isinstance(given, (bytes, Mapping))
+    files = list(given) if are_paths else []
+    are_paths = are_paths and all(isinstance(file, (str, os.PathLike)) for file in files)
+    require(are_paths, "paths", paths, "the path of an export, or paths of several")
+    if not files:
+        raise UserInputError("no file of posts given")
+    return [Path(file) for file in files]
 
 
 def _opened(path: Path, format: str | None) -> list[tuple[Path, Source]]:
@@ -242,6 +258,7 @@ def check_posts_file(path: str | os.PathLike[str]) -> Path:
         raise UserInputError("is a folder", where=str(file), remedy="name a posts.parquet")
     if not file.is_file():
         raise UserInputError("no such file", where=str(file))
+    check_text_name(file)
     try:
         names = pq.read_schema(file).names
     except (pa.ArrowInvalid, OSError) as error:

@@ -24,6 +24,7 @@ from typing import TextIO
 
 from PIL import Image
 
+from i2pa.cores import usable_cores
 from i2pa.errors import ImageError
 from i2pa.files import whole_file
 from i2pa.images.decoder import Decoder
@@ -31,7 +32,6 @@ from i2pa.images.failure import Failure
 from i2pa.images.open import LIMITS, Limits
 from i2pa.images.thumbnail import Thumbnail
 from i2pa.metrics.reference import LEVELS
-from i2pa.models.engine import usable_cores
 from i2pa.scoring.names import readable
 from i2pa.scoring.results import Progress, RankedPicture, Ranking
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from i2pa.cores import usable_cores
 from i2pa.errors import ImageError, ModelError, UserInputError
 from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
@@ -18,7 +19,7 @@ from i2pa.images.open import LIMITS, Limits
 from i2pa.images.transforms import transform_named
 from i2pa.metrics.reference import level, percentile
 from i2pa.models.catalogue import known_likeness
-from i2pa.models.engine import AUTO, Engine, load_engine, usable_cores
+from i2pa.models.engine import AUTO, Engine, load_engine
 from i2pa.models.metadata import Likeness, ModelMetadata
 from i2pa.models.registry import DEFAULT, find_model
 from i2pa.models.score_cache import ScoreCache, Variant

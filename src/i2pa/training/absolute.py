@@ -30,6 +30,7 @@ from i2pa.training.feed import Fed
 from i2pa.training.objective import Network, Scored, autocast, nothing
 from i2pa.training.pairset import PairSet
 from i2pa.training.recipes import NetworkRecipe
+from i2pa.words import many
 
 FEATURES = ("followers", "followings", "user_posts", "tags", "mentions", "caption_length")
 """Columns of the posts table, in the paper's order; all are counts."""
@@ -135,7 +136,7 @@ def post_facts(posts: pa.Table, pairs: Sequence[pa.Table]) -> PostFacts:
     lost = len(wanted) - len(np.unique(place[at]))
     if lost:
         raise DataError(
-            f"{lost:,} of the {len(wanted):,} posts in the pairs are not among the posts given",
+            f"the posts given lack {lost:,} of the {many(len(wanted), 'post')} in the pairs",
             remedy=remedy,
         )
     return PostFacts(wanted, features)

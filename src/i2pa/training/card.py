@@ -10,6 +10,7 @@ from i2pa.training.curves import CURVES_FILE
 from i2pa.training.measure import Evaluation
 from i2pa.training.recipes import NetworkRecipe
 from i2pa.training.trained import TrainedModel
+from i2pa.words import many
 
 FROM_RANDOM_WEIGHTS = "starts from random weights, not from weights that know pictures"
 
@@ -81,9 +82,8 @@ def evaluation_table(evaluations: tuple[Evaluation, ...]) -> Iterator[str]:
 
 
 def _data(model: TrainedModel, inputs: Mapping[str, str]) -> Iterator[str]:
-    yield (
-        f"{model.learnt_from}; {model.pairs_without_picture:,} more pairs had no readable picture."
-    )
+    lost = many(model.pairs_without_picture, "more pair")
+    yield f"{model.learnt_from}; {lost} had no readable picture."
     yield ""
     yield "| file of pairs | SHA-256 |"
     yield "|---|---|"
@@ -140,7 +140,7 @@ def _scale(model: TrainedModel) -> Iterator[str]:
     )
     yield (
         f"P(A beats B) = {formula}, fitted on "
-        f"{calibration.pairs:,} pairs of {calibration.users:,} users: log loss "
+        f"{many(calibration.pairs, 'pair')} of {many(calibration.users, 'user')}: log loss "
         f"{calibration.log_loss:.3f} nats, where a coin costs .693 and perfect knowledge of the "
         f"soft labels {calibration.log_loss_of_labels:.3f}."
     )

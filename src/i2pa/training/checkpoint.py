@@ -16,6 +16,13 @@ from i2pa.files import whole_file
 
 CHECKPOINT_FILE = "checkpoint.pt"
 
+# What torch makes of a file that is cut short, or never was one of its own.
+_DAMAGED = (
+    *(OSError, RuntimeError, TypeError, ValueError, LookupError, AttributeError, EOFError),
+    pickle.UnpicklingError,
+)
+_ANEW = "give the same options, or add --overwrite in place of --resume to begin anew"
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -50,35 +57,28 @@ def last_epoch(folder: Path) -> int:
             folder / CHECKPOINT_FILE, map_location="cpu", weights_only=True, mmap=True
         )
         return int(found["epoch"])
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError):
+    except _DAMAGED:
         return 0
 
 
 def load_checkpoint(folder: Path, plan: str) -> Checkpoint | None:
     """The checkpoint in `folder`, if there is one; tensors on the CPU.
 
-    Raises ModelError where it is damaged, or of another plan.
+    Raises ModelError where it is damaged, or of another plan, as after a change of i2pa's recipes.
     """
     path = folder / CHECKPOINT_FILE
     if not path.is_file():
         return None
     try:
         found = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
-    except (
-        OSError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-        EOFError,
-        pickle.UnpicklingError,
-    ) as error:
+    except _DAMAGED as error:
         raise ModelError(
-            "damaged checkpoint", where=str(path), remedy="delete it and train again"
+            "damaged, or of another version of i2pa", where=str(path), remedy=_ANEW
         ) from error
     if found.plan != plan:
         raise ModelError(
-            "this checkpoint is of another recipe, other pairs or other pictures",
+            "of another recipe, other pairs or pictures, or another version of i2pa",
             where=str(path),
-            remedy="go on with the same options, or name another folder",
+            remedy=_ANEW,
         )
     return found

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,11 @@ import numpy.typing as npt
 import torch
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from i2pa.errors import DataError, ImageError, UserInputError
+from i2pa.cores import usable_cores
+from i2pa.errors import DataError, ImageError
 from i2pa.images.decoder import Decoder
+from i2pa.images.failure import Failure
+from i2pa.images.named import Folders, existing_folders, find_named
 from i2pa.images.open import read_bytes
 from i2pa.images.properties import PROPERTY_NAMES, properties
 from i2pa.images.transforms import Pixels, Transform
@@ -26,20 +29,13 @@ from i2pa.models.backbones import (
     backbone_weights,
     load_weights,
 )
-from i2pa.models.cache import VectorStore, embeddings_folder
+from i2pa.models.cache import KeptVectors
 
 _BATCH = 32
 _AT_ONCE = 4
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """A picture that a pair list names and nobody can read."""
-
-    image: str
-    reason: str
+Warn = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ class Features:
     paths: tuple[Path, ...]
     embeddings: npt.NDArray[np.float64]
     properties: npt.NDArray[np.float64]
-    unreadable: tuple[Unreadable, ...]
+    unreadable: tuple[Failure, ...]
 
 
 @dataclass(frozen=True)
@@ -66,103 +62,148 @@ class _File:
 
 def image_features(
     images: Sequence[str],
-    folders: Sequence[Path],
+    folders: Folders,
     backbone: str | BackboneWeights,
     transform: Transform,
     progress: Progress | None = None,
+    warn: Warn | None = None,
 ) -> Features:
     """Features of the pictures `images`, each relative to the first of `folders` that holds it.
 
     `backbone` is one with a package of weights, by name, or any with the weights it carries.
     Only pictures whose content the cache lacks are decoded; what is computed is kept batch by
-    batch, so a stopped run goes on where it was. `progress` gets (done, total). Raises
-    UserInputError for a folder that does not exist and DataError where no picture can be read.
+    batch, so a stopped run goes on where it was. `progress` gets (done, total); `warn` one line
+    where the cache cannot be used and the work goes on without it (default: a RuntimeWarning).
+    Raises UserInputError for a folder that does not exist and DataError where no picture can be
+    read.
     """
-    for folder in folders:
-        if not folder.is_dir():
-            raise UserInputError("no such folder of pictures", where=str(folder))
-    files, unreadable = _find(images, folders)
+    places = existing_folders(folders)
+    files, unreadable = _find(images, places)
     weights = backbone_weights(backbone) if isinstance(backbone, str) else backbone
-    place = embeddings_folder()
-    width = backbone_spec(weights.name).embedding_size
-    embeddings = VectorStore(place / f"{weights.key}-{transform.tag}", width, np.float16)
-    statistics = VectorStore(place / f"properties-{transform.tag}", len(PROPERTY_NAMES), np.float64)
+    kept = _Kept.of(weights, transform, _first_only(warn or _as_warning))
     digests = list({file.sha256 for file in files})
-    known = embeddings.rows(digests).keys() & statistics.rows(digests).keys()
+    embeddings, statistics = kept.embeddings.read(digests), kept.properties.read(digests)
+    known = embeddings.keys() & statistics.keys()
     missing = list({file.sha256: file for file in files if file.sha256 not in known}.values())
     if missing:
         network = load_weights(weights)
         convert_conv2d_weight_memory_format(network, torch.channels_last)
-        unreadable += _compute(missing, network, transform, embeddings, statistics, progress)
-    found = embeddings.rows(digests)
-    files = [file for file in files if file.sha256 in found]
+        for computed in _compute(missing, network, transform, kept, progress):
+            embeddings |= computed.embeddings
+            statistics |= computed.properties
+            unreadable += computed.unreadable
+    files = [file for file in files if file.sha256 in embeddings]
     if not files:
         raise DataError(
             "none of the pictures in the pairs can be read",
-            where=", ".join(map(str, folders)),
+            where=", ".join(map(str, places)),
             remedy="check --images: picture paths in the pairs are relative to it",
         )
-    kept = statistics.rows(digests)
     return Features(
         row={file.image: row for row, file in enumerate(files)},
         paths=tuple(file.path for file in files),
-        embeddings=embeddings.read([found[f.sha256] for f in files]).astype(np.float64),
-        properties=statistics.read([kept[f.sha256] for f in files]).astype(np.float64),
+        embeddings=np.array([embeddings[file.sha256] for file in files], np.float64),
+        properties=np.array([statistics[file.sha256] for file in files], np.float64),
         unreadable=tuple(unreadable),
     )
 
 
-def _find(images: Sequence[str], folders: Sequence[Path]) -> tuple[list[_File], list[Unreadable]]:
+def _as_warning(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=2)
+
+
+def _first_only(warn: Warn) -> Warn:
+    """The first line goes to `warn`: of one cache that cannot be used it is enough to hear once."""
+    said: list[str] = []
+
+    def once(message: str) -> None:
+        if not said:
+            warn(message)
+        said.append(message)
+
+    return once
+
+
+def _find(images: Sequence[str], folders: Sequence[Path]) -> tuple[list[_File], list[Failure]]:
     files: list[_File] = []
-    unreadable: list[Unreadable] = []
+    unreadable: list[Failure] = []
     for image in dict.fromkeys(images):
-        path = next((f / image for f in folders if (f / image).is_file()), None)
-        if path is None:
-            unreadable.append(Unreadable(image, "no such file"))
+        if (path := find_named(image, folders)) is None:
+            unreadable.append(Failure(image, "no such file"))
             continue
         try:
             files.append(_File(image, path, hashlib.sha256(read_bytes(path)).hexdigest()))
         except ImageError as error:
-            unreadable.append(Unreadable(image, error.what))
+            unreadable.append(Failure.of(image, error))
     return files, unreadable
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Where embeddings and properties are kept, by SHA-256."""
+
+    embeddings: KeptVectors
+    properties: KeptVectors
+
+    @classmethod
+    def of(cls, weights: BackboneWeights, transform: Transform, warn: Warn) -> _Kept:
+        name, width = f"{weights.key}-{transform.tag}", backbone_spec(weights.name).embedding_size
+        of_pixels = f"properties-{transform.tag}"
+        return cls(
+            KeptVectors(name, width, np.float16, warn),
+            KeptVectors(of_pixels, len(PROPERTY_NAMES), np.float64, warn),
+        )
+
+
+@dataclass(frozen=True)
+class _Computed:
+    """Of some pictures: embedding and properties by SHA-256, as kept, and what is unreadable."""
+
+    embeddings: dict[str, npt.NDArray[np.floating]]
+    properties: dict[str, npt.NDArray[np.floating]]
+    unreadable: list[Failure]
 
 
 def _compute(
     files: Sequence[_File],
     network: Backbone,
     transform: Transform,
-    embeddings: VectorStore,
-    statistics: VectorStore,
+    kept: _Kept,
     progress: Progress | None,
-) -> list[Unreadable]:
-    def decode(file: _File) -> Pixels | Unreadable:
+) -> Iterator[_Computed]:
+    """Batch by batch, each decoded while the one before is embedded."""
+
+    def decode(file: _File) -> Pixels | Failure:
         try:
             return decoder.decode(file.path).pixels
         except ImageError as error:
-            return Unreadable(file.image, error.what)
+            return Failure.of(file.image, error)
 
-    unreadable: list[Unreadable] = []
     batches = [files[start : start + _BATCH] for start in range(0, len(files), _BATCH)]
-    with Decoder(transform) as decoder, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with Decoder(transform) as decoder, ThreadPoolExecutor(usable_cores()) as pool:
         ahead = [pool.submit(decode, file) for file in batches[0]]
         for done, batch in enumerate(batches):
             decoded = [future.result() for future in ahead]
             if done + 1 < len(batches):
                 ahead = [pool.submit(decode, file) for file in batches[done + 1]]
-            unreadable += [result for result in decoded if isinstance(result, Unreadable)]
+            unreadable = [result for result in decoded if isinstance(result, Failure)]
             good = [
                 (file.sha256, result)
                 for file, result in zip(batch, decoded, strict=True)
-                if not isinstance(result, Unreadable)
+                if not isinstance(result, Failure)
             ]
             if good:
                 digests = [digest for digest, _ in good]
                 pixels = np.stack([result for _, result in good])
-                statistics.append(digests, np.array([properties(p) for p in pixels]))
-                embeddings.append(digests, _embed(network, pixels))
+                yield _Computed(
+                    kept.embeddings.add(digests, _embed(network, pixels)),
+                    kept.properties.add(digests, np.array([properties(p) for p in pixels])),
+                    unreadable,
+                )
+            else:
+                yield _Computed({}, {}, unreadable)
             if progress:
                 progress(min((done + 1) * _BATCH, len(files)), len(files))
-    return unreadable
 
 
 def _embed(network: Backbone, pixels: Pixels) -> npt.NDArray[np.floating]:

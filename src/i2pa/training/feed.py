@@ -8,7 +8,6 @@ training, what they give is kept in the pixels' place.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from i2pa.cores import usable_cores
 from i2pa.errors import ImageError
 from i2pa.images.transforms import Pixels, Transform
 from i2pa.models.ranker import Ranker
-
-Ints = npt.NDArray[np.int64]
+from i2pa.training.pairset import Ints
 
 _BATCHES_AHEAD = 2
 _AT_ONCE = 4
@@ -71,7 +70,7 @@ class PictureFeed:
         self._transform = transform
         self._seed = seed
         self._left = memory_bytes
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = threads or usable_cores()
         self._kept: dict[int, Pixels] = {}
         self.unreadable: dict[int, str] = {}
         """Rows of pictures met that cannot be read, and why."""

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from i2pa.errors import DataError
 from i2pa.files import whole_file
 from i2pa.models.backbones import BackboneWeights
+from i2pa.training.absolute import PostFacts
 from i2pa.training.recipes import NetworkRecipe, Recipe
 
 
@@ -53,14 +55,17 @@ def fold_plan(
     recipe: Recipe | NetworkRecipe,
     weights: BackboneWeights,
     tables: Sequence[pa.Table | None],
+    facts: PostFacts | None,
     own: bool,
     folds: int,
 ) -> str:
     """SHA-256 of all that decides what the folds say."""
-    facts = [asdict(recipe), weights.key, own, folds]
-    hashed = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    asked = [asdict(recipe), weights.key, own, folds]
+    hashed = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
     for table in tables:
         hashed.update(b"none" if table is None else _bytes(table))
+    if facts is not None:
+        hashed.update(np.ascontiguousarray(facts.features).data)
     return hashed.hexdigest()
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from i2pa.errors import DataError, UserInputError
+from i2pa.images.named import Folders
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import BackboneWeights
-from i2pa.training.features import Features, Progress, image_features
+from i2pa.training.features import Features, Progress, Warn, image_features
 from i2pa.training.measure import Evaluation, evaluate
 from i2pa.training.pairset import (
     Floats,
@@ -25,6 +25,7 @@ from i2pa.training.pairset import (
     pair_set,
 )
 from i2pa.training.probe import fit_head
+from i2pa.words import many
 
 # Two features need no shrinking; a trace of it keeps a constant one from blowing up.
 PLAIN_L2 = 1e-3
@@ -79,8 +80,9 @@ class Gathered:
     def learnt_from(self) -> str:
         """How many pairs, pictures and users, in words."""
         data = self.data
-        whose = "graded pictures" if self.graded else f"pictures of {data.users:,} users"
-        return f"{data.pairs:,} pairs of {data.pictures:,} {whose}"
+        whose = "" if data.users is None else f" of {many(data.users, 'user')}"
+        what = "picture" if whose else "graded picture"
+        return f"{many(data.pairs, 'pair')} of {many(data.pictures, what)}{whose}"
 
     def measured(self, scores: Floats) -> tuple[list[Evaluation], int]:
         """Accuracy of scores [rows] on each held-out list of pairs, beside a head on brightness
@@ -98,13 +100,14 @@ class Gathered:
 
 def gather(
     pairs: pa.Table,
-    images: Path | Sequence[Path],
+    images: Folders,
     weights: BackboneWeights,
     transform: str,
     *,
     validate_on: Mapping[str, pa.Table],
     calibrate_on: pa.Table | None,
     progress: Progress | None,
+    warn: Warn | None,
 ) -> Gathered:
     """See `train`, whose arguments these are."""
     learn, held_out = by_split(pairs)
@@ -119,10 +122,11 @@ def gather(
         check_disjoint(learn, table, label)
     features = image_features(
         [image for table in (learn, *unseen.values()) for image in images_of(table)],
-        [images] if isinstance(images, Path) else images,
+        images,
         weights,
         transform_named(transform),
         progress,
+        warn,
     )
     used, used_table = pair_set(learn, features.row)
     if not len(used):

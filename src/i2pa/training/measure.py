@@ -16,6 +16,7 @@ from i2pa.metrics.reference import weighted_quantiles
 from i2pa.metrics.thurstone import fit_normal_temperature, normal_log_loss
 from i2pa.models.metadata import QUANTILES, Link, Reference
 from i2pa.training.pairset import Floats, PairSet, is_graded
+from i2pa.words import many
 
 
 @dataclass(frozen=True)
@@ -110,15 +111,16 @@ def reference(scores: Floats, pairs: PairSet, whose: str, how: str) -> Reference
     """Quantiles of the scores [rows] of all pictures in `pairs`, each user weighing alike.
 
     A picture counts once for its user, however many pairs it is in. The name of the reference
-    says `whose` pictures they are and `how` they came to be scored.
+    says in the plural `whose` pictures they are and `how` they came to be scored.
     """
     rows, first = np.unique(np.concatenate([pairs.winner, pairs.loser]), return_index=True)
     users, index, counts = np.unique(
         np.concatenate([pairs.user, pairs.user])[first], return_inverse=True, return_counts=True
     )
     quantiles = weighted_quantiles(scores[rows], 1 / counts[index], QUANTILES)
+    of = f"1 {whose.removesuffix('s')}" if len(users) == 1 else f"{len(users):,} {whose}"
     return Reference(
-        name=f"{len(rows):,} pictures of {len(users):,} {whose}, {how}",
+        name=f"{many(len(rows), 'picture')} of {of}, {how}",
         n=len(rows),
         quantiles=tuple(float(q) for q in quantiles),
     )

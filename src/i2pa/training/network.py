@@ -14,6 +14,7 @@ import pyarrow as pa
 import torch
 
 from i2pa.errors import DataError
+from i2pa.images.failure import Failure
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import BackboneWeights, backbone_spec, load_weights
 from i2pa.models.ranker import Ranker, freeze_blocks
@@ -26,7 +27,7 @@ from i2pa.training.absolute import (
     likes_fit,
 )
 from i2pa.training.batches import Floats, LabelledPairs
-from i2pa.training.features import Features, Progress, Unreadable
+from i2pa.training.features import Features, Progress
 from i2pa.training.feed import EarlyFeed, Feed, PictureFeed
 from i2pa.training.gather import Gathered
 from i2pa.training.journal import journal
@@ -107,7 +108,7 @@ def train_network(
         measured_without_picture=without,
         unreadable=(
             *features.unreadable,
-            *(Unreadable(names[row], why) for row, why in sorted(fitted.unreadable.items())),
+            *(Failure(names[row], why) for row, why in sorted(fitted.unreadable.items())),
         ),
         epochs=fitted.history,
         best_epoch=fitted.best,

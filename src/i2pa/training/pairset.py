@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from i2pa.errors import DataError
 from i2pa.pairs.schema import rules_json
+from i2pa.words import many
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -90,7 +91,7 @@ def pair_set(table: pa.Table, row: Mapping[str, int]) -> tuple[PairSet, pa.Table
     pairs = PairSet(
         winner[both],
         loser[both],
-        _users(kept),
+        users_of(kept),
         kept["weight"].to_numpy().astype(np.float64),
         kept["p"].to_numpy().astype(np.float64),
     )
@@ -125,15 +126,15 @@ def by_split(pairs: pa.Table) -> tuple[pa.Table, dict[str, pa.Table]]:
 
 def check_disjoint(learn: pa.Table, held_out: pa.Table, label: str) -> None:
     """Raise DataError where pairs meant for measuring share a user with those learnt from."""
-    shared = set(_users(learn)) & set(_users(held_out))
+    shared = set(users_of(learn)) & set(users_of(held_out))
     if shared:
         raise DataError(
-            f"{len(shared):,} users are both in the pairs to learn from and in {label!r}",
+            f"{label!r} shares {many(len(shared), 'user')} with the pairs to learn from",
             remedy="split by user (i2pa split) or give pairs of other users",
         )
 
 
-def _users(table: pa.Table) -> npt.NDArray[np.str_]:
+def users_of(table: pa.Table) -> npt.NDArray[np.str_]:
     """Platform and user as one name, [n]."""
     joined = pc.binary_join_element_wise(
         table["platform"], table["user_id"], "/", null_handling="replace", null_replacement=""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
-from i2pa.errors import UserInputError
+from i2pa.errors import UserInputError, require
 from i2pa.models.backbones import LITE2
 from i2pa.models.pixels import PixelScaling
 from i2pa.training.losses import loss_named
@@ -123,6 +123,12 @@ PAIRS_ONLY = (
 RECIPES: dict[str, Recipe | NetworkRecipe] = {
     recipe.name: recipe for recipe in (PROBE, PAPER, FINETUNE, ABSOLUTE)
 }
+
+
+def check_recipe(recipe: object) -> None:
+    """Raise ArgumentError for anything but a recipe, such as its name."""
+    good = isinstance(recipe, (Recipe, NetworkRecipe))
+    require(good, "recipe", recipe, "a recipe, such as i2pa.training.PROBE")
 
 
 def head_before(recipe: NetworkRecipe) -> Recipe:

@@ -127,7 +127,7 @@ def nothing_left(folder: Path, recipe: NetworkRecipe, inputs: Mapping[str, str])
     more = {"epochs": recipe.epochs, "patience": recipe.patience}
     if before | more != dataclasses.asdict(recipe) or known != inputs:
         raise UserInputError(
-            "the finished run here is of another recipe or other pairs",
+            "the finished run here is of another recipe or other pairs, or another version of i2pa",
             where=str(folder),
             remedy="give the same options, or add --overwrite in place of --resume",
         )

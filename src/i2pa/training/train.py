@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
-from i2pa.errors import DataError, UserInputError
+from i2pa.errors import DataError, UserInputError, require
+from i2pa.images.named import Folders
 from i2pa.models.backbones import BackboneWeights, WeightsSource, backbone_weights, load_weights
 from i2pa.models.ranker import Ranker
+from i2pa.pairs.schema import check_pairs_table
+from i2pa.posts.schema import check_posts_table
 from i2pa.training.absolute import PostFacts, post_facts
-from i2pa.training.features import Progress
+from i2pa.training.features import Progress, Warn
 from i2pa.training.gather import PLAIN_L2, Gathered, gather
 from i2pa.training.labelled import with_clock
 from i2pa.training.losses import loss_named
@@ -29,7 +34,14 @@ from i2pa.training.probe import (
     folds_by_user,
     judged,
 )
-from i2pa.training.recipes import PROBE, NetworkRecipe, Recipe, head_before, trains_pairs
+from i2pa.training.recipes import (
+    PROBE,
+    NetworkRecipe,
+    Recipe,
+    check_recipe,
+    head_before,
+    trains_pairs,
+)
 from i2pa.training.trained import Naming, TrainedModel, named
 
 CROSS_VALIDATION = "cross-validation"
@@ -37,7 +49,7 @@ CROSS_VALIDATION = "cross-validation"
 
 def train(
     pairs: pa.Table,
-    images: Path | Sequence[Path],
+    images: Folders,
     recipe: Recipe | NetworkRecipe = PROBE,
     *,
     posts: pa.Table | None = None,
@@ -47,11 +59,12 @@ def train(
     name: str = "my-model",
     version: int = 1,
     reference_users: str = "users",
-    folder: Path | None = None,
+    folder: str | os.PathLike[str] | None = None,
     resume: bool = False,
     allow_unreadable: bool = False,
     progress: Progress | None = None,
     training_progress: Progress | None = None,
+    warn: Warn | None = None,
 ) -> TrainedModel:
     """Teach a ranker to score winners above losers.
 
@@ -67,12 +80,14 @@ def train(
     A recipe for a whole network keeps its checkpoint and metrics in `folder` (default: nowhere for
     long), in place of what a run left there, goes on from there with `resume`, and stops where
     over 5 % of the pairs lack a readable picture, unless `allow_unreadable`. `reference_users`
-    says who those users are, in the name of the
-    reference. `progress` is told pictures embedded and all, `training_progress` pairs seen and
-    all. Raises DataError where nothing can be learnt, users overlap or posts are missing,
-    UserInputError where a name in `validate_on` is that of a part of `pairs` or the recipe has no
-    use for `posts`, and ModelError where the backbone or its weights cannot be used.
+    says who those users are, in the name of the reference. `progress` is told pictures embedded and
+    all, `training_progress` pairs seen and all; `warn` one line where the cache cannot be used and
+    the work goes on without it (default: a RuntimeWarning). Raises DataError where nothing can be
+    learnt, users overlap or posts are missing, UserInputError where a name in `validate_on` is that
+    of a part of `pairs` or the recipe has no use for `posts`, and ModelError where the backbone or
+    its weights cannot be used.
     """
+    _check_arguments(pairs, recipe, posts, validate_on, calibrate_on, version)
     validation = (validate_on or {}).get(VALIDATION)
     facts = _facts(recipe, posts, [pairs] if validation is None else [pairs, validation])
     carried = backbone_weights(
@@ -86,6 +101,7 @@ def train(
         validate_on=validate_on or {},
         calibrate_on=calibrate_on,
         progress=progress,
+        warn=warn,
     )
     naming = Naming(name, version, reference_users)
     if isinstance(recipe, Recipe):
@@ -99,7 +115,7 @@ def train(
             recipe,
             carried,
             naming,
-            folder or Path(nowhere),
+            Path(folder or nowhere),
             kept=folder is not None,
             head=start,
             facts=facts,
@@ -107,6 +123,28 @@ def train(
             allow_unreadable=allow_unreadable,
             progress=training_progress,
         )
+
+
+def _check_arguments(
+    pairs: pa.Table,
+    recipe: Recipe | NetworkRecipe,
+    posts: pa.Table | None,
+    validate_on: Mapping[str, pa.Table] | None,
+    calibrate_on: pa.Table | None,
+    version: int,
+) -> None:
+    """Refuse arguments of another type before the work."""
+    check_pairs_table(pairs)
+    check_recipe(recipe)
+    check_posts_table(posts)
+    are_named = validate_on is None or isinstance(validate_on, Mapping)
+    require(are_named, "validate_on", validate_on, "a mapping of names to tables of pairs")
+    for name, table in (validate_on or {}).items():
+        check_pairs_table(table, f"validate_on[{name!r}]")
+    if calibrate_on is not None:
+        check_pairs_table(calibrate_on, "calibrate_on")
+    good = isinstance(version, Integral) and version >= 1
+    require(good, "version", version, "a whole number above 0")
 
 
 def _facts(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from i2pa.images.failure import Failure
 from i2pa.models.backbones import BackboneWeights
 from i2pa.models.metadata import ModelMetadata, Reference
 from i2pa.models.ranker import Ranker
 from i2pa.training.absolute import LikesFit
-from i2pa.training.features import Unreadable
 from i2pa.training.gather import DataFacts, Gathered
 from i2pa.training.loop import Epoch
 from i2pa.training.losses import loss_named
@@ -48,7 +48,7 @@ class TrainedModel:
     data: DataFacts
     pairs_without_picture: int
     measured_without_picture: int
-    unreadable: tuple[Unreadable, ...]
+    unreadable: tuple[Failure, ...]
     head: Head | None = None
     l2: float | None = None
     grid: tuple[CrossValidation, ...] = ()

@@ -18,6 +18,7 @@ from typing import Any
 from i2pa.errors import DataError
 from i2pa.posts.readers.documents import UnreadableError, as_raw, dig, load_json
 from i2pa.posts.readers.source import Broken, Raw, Source
+from i2pa.words import many
 
 NAMES = (
     *("platform", "user_id", "post_id", "uploaded_at", "score", "caption", "media_type"),
@@ -130,7 +131,7 @@ def _lines(file: Path, n: int) -> list[str | None]:
         lines.pop()
     if len(lines) != n:
         raise DataError(
-            f"has {len(lines):,} lines for {n:,} posts",
+            f"has {many(len(lines), 'line')} for {many(n, 'post')}",
             where=str(file),
             remedy="take all files from the same part of the challenge",
         )
