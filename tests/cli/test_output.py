@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
-from i2pa.cli import output, results
+from i2pa.cli import output
 from i2pa.cli.output import print_table, warn_of
 from i2pa.cli.results import show
+from i2pa.cli.writers import Heading, writer
 from i2pa.images.failure import Failure
-from i2pa.scoring.results import ModelUsed, ScoredPicture, Scores
-from made_versions import VERSIONS
-from ranked_set import picture, ranking_of
+from i2pa.images.rows import Row
+from i2pa.scoring.results import ScoredPicture
+from ranked_set import MODEL, picture, ranking_of
 
 COLUMNS = ("rank", "level", "picture")
 ROWS = [("1", "excellent", "x" * 300), ("20", "fair", "日本.jpg"), ("300", "", "a\x1b[31m\n.jpg")]
@@ -56,18 +58,36 @@ def test_long_lists_of_failures_are_counted(capsys: pytest.CaptureFixture[str]) 
     assert "more" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("of", ["rows", "ranking"])
 def test_csv_is_exact_in_a_pipe_and_harmless_on_a_terminal(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, of: str
 ) -> None:
-    model = ModelUsed("m", 1, "0", "t", "e", VERSIONS)
-    scores = Scores(model, "r", (ScoredPicture("a\x1b[31m.jpg", 0.5, 50.0, "fair"),), ())
-    show(scores, "csv", None)
-    assert "a\x1b[31m.jpg,0.5,50.0,fair" in capsys.readouterr().out
-    monkeypatch.setattr(results.sys.stdout, "isatty", lambda: True)
-    show(scores, "csv", None)
-    assert "a\ufffd[31m.jpg,0.5,50.0,fair" in capsys.readouterr().out
-    show(scores, "csv", tmp_path / "r.csv")
-    assert "a\x1b[31m.jpg" in (tmp_path / "r.csv").read_text()
+    name = "a\x1b[31m.jpg"
+
+    def written(out: Path | None) -> str:
+        if of == "ranking":
+            show(ranking_of([picture(name, 1)]), "csv", out)
+        else:
+            with writer("csv", out, Heading(MODEL, "r")) as write:
+                write(Row(name, Path(name)), ScoredPicture(name, 0.5, 50.0, "fair"))
+        return capsys.readouterr().out if out is None else out.read_text()
+
+    assert "a\x1b[31m.jpg," in written(None)
+    assert "a\x1b[31m.jpg," in written(tmp_path / "r.csv")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert "a\ufffd[31m.jpg," in written(None)
+
+
+def test_a_quiet_command_says_only_what_went_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    output.set_quiet(True)
+    try:
+        output.note("wrote a file")
+        with output.progress("scoring", "pictures") as progress:
+            progress(1, 2)
+        output.warn("broken")
+    finally:
+        output.set_quiet(False)
+    assert capsys.readouterr().err == "i2pa: broken\n"
 
 
 def test_equal_ranks_are_no_interval(capsys: pytest.CaptureFixture[str]) -> None:

@@ -104,7 +104,7 @@ def test_broken_pictures_are_listed_at_the_end_and_the_rest_is_ranked(i2pa, exam
     assert code == 0
     assert "fine.png" in out
     assert "text.jpg: not a picture that can be read; give JPEG" in err.splitlines()[0]
-    assert err.splitlines()[-1] == "i2pa: 1 of 2 pictures could not be scored"
+    assert err.splitlines()[-1] == "i2pa: 1 of 2 pictures could not be scored: 1 not a picture"
 
 
 def test_bad_input_gives_one_clear_line_and_the_right_exit_code(i2pa, tmp_path, examples):
@@ -121,7 +121,7 @@ def test_bad_input_gives_one_clear_line_and_the_right_exit_code(i2pa, tmp_path, 
         (("rank", picture, "-o", picture / "r.csv"), 2, "cannot be written"),
         (("score", examples), 2, "try: i2pa rank"),
         (("compare", picture, tmp_path / "text.jpg"), 1, "not a picture"),
-        (("compare", picture, tmp_path / "no.jpg"), 2, "no such file"),
+        (("compare", picture, tmp_path / "no.jpg"), 1, "no.jpg: cannot be read (No such file"),
     ]
     for arguments, code, message in cases:
         got, out, err = i2pa(*arguments)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -282,26 +283,22 @@ def _as_json(cell: Any) -> object:
     if not hasattr(cell, "as_py"):
         return cell
     pa, _ = pyarrow_for("a table in Parquet")
-    kinds = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_null)
-    if any(test(cell.type) for test in kinds):
-        return cell.as_py()
     if pa.types.is_floating(cell.type):
-        number = cell.as_py()
-        # Neither infinite nor no number: JSON has none of these.
-        return number if number is not None and abs(number) < float("inf") else None
+        number = float(cell.as_py())
+        # JSON has neither infinity nor what is no number.
+        return number if math.isfinite(number) else None
+    if pa.types.is_boolean(cell.type) or pa.types.is_integer(cell.type):
+        return cell.as_py()
     return _arrow_as_text(cell)
 
 
-def _arrow_as_text(cell: Any) -> str | None:
-    if not cell.is_valid:
-        return None
+def _arrow_as_text(cell: Any) -> str:
     pa, _ = pyarrow_for("a table in Parquet")
     try:
-        text: str = cell.cast(pa.string()).as_py()
+        return str(cell.cast(pa.string()).as_py())
     except (pa.ArrowException, UnicodeDecodeError):
-        # Lists and structures.
-        return json.dumps(cell.as_py(), default=str)
-    return text
+        # Bytes, and what Arrow has no text for.
+        return str(cell)
 
 
 _TEXTS: dict[str, Callable[[TextIO, Heading], AbstractContextManager[Write]]] = {

@@ -167,7 +167,14 @@ def _parquet(path: Path, column: str | None, carry: Sequence[str]) -> Table:
     for name in (field, *carry):
         if schema.names.count(_column(schema.names, name, path)) > 1:
             raise UserInputError(f"has two columns {name!r}", where=str(path))
-    kind, *types = (_decoded_type(schema.field(name).type) for name in (field, *carry))
+    kind, *types = (_plain_type(schema.field(name).type) for name in (field, *carry))
+    for name, carried in zip(carry, types, strict=True):
+        if pa.types.is_nested(carried):
+            raise UserInputError(
+                f"column {name!r} holds {carried}, which cannot be carried",
+                where=str(path),
+                remedy="--carry takes columns of single values",
+            )
     texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     if not any(test(kind) for test in (*texts, pa.types.is_null)):
         raise UserInputError(
@@ -183,19 +190,27 @@ def _parquet_records(path: Path, field: str, carry: Sequence[str]) -> Iterator[R
     number = 0
     with _parquet_file(path) as file:
         for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
-            columns = {name: _decoded(batch.column(name)) for name in wanted}
+            columns = {name: _plain(batch.column(name)) for name in wanted}
             carried = [columns[name] for name in carry]
             for at, name in enumerate(columns[field].to_pylist()):
                 number += 1
-                yield _record(path, f"row {number}", name, (cells[at] for cells in carried))
+                cells = (column[at] for column in carried)
+                held = (cell if cell.is_valid else None for cell in cells)
+                yield _record(path, f"row {number}", name, held)
 
 
-def _decoded_type(kind: Any) -> Any:
+def _plain_type(kind: Any) -> Any:
+    """Of a dictionary that of its values, of an extension what it is stored as."""
     pa, _ = pyarrow_for("a table of pictures in Parquet")
+    if isinstance(kind, pa.BaseExtensionType):
+        return _plain_type(kind.storage_type)
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _decoded(column: Any) -> Any:
+def _plain(column: Any) -> Any:
+    """The same values in their plain type."""
+    if hasattr(column, "storage"):
+        return _plain(column.storage)
     return column.dictionary_decode() if hasattr(column, "dictionary_decode") else column
 
 

@@ -1,0 +1,448 @@
+"""`score` as a job: a row out for each row in, whatever becomes of it, written as it is known."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import tracemalloc
+
+import pytest
+from command_runner import one_line, run
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from i2pa.cli import output, scoring, writers
+from i2pa.cli.writers import Heading, writer
+from i2pa.images.failure import Failure
+from i2pa.images.rows import Row
+from i2pa.scoring.results import ScoredPicture, Scores
+from i2pa.scoring.rows import score_rows
+from ranked_set import MODEL
+from tiny_models import noise, tiny_model
+
+FORMS = ("csv", "jsonl", "parquet")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    return tiny_model(tmp_path_factory.mktemp("model") / "tiny.onnx")
+
+
+@pytest.fixture
+def album(tmp_path, monkeypatch):
+    """Three pictures, and the folder worked in is theirs."""
+    for number, path in enumerate(noise(tmp_path, 3)):
+        path.rename(tmp_path / f"{'abc'[number]}.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def score(capsys, tiny):
+    def run_score(*arguments):
+        return run(capsys, "score", *arguments, "--model", tiny)
+
+    return run_score
+
+
+def rows_of(path):
+    """The rows of an output as text, null as an empty one."""
+    if path.suffix == ".parquet":
+        pq = pytest.importorskip("pyarrow.parquet")
+        rows = pq.read_table(path).to_pylist()
+    elif path.suffix == ".jsonl":
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+    else:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return list(csv.DictReader(file))
+    return [{k: "" if v is None else str(v) for k, v in row.items()} for row in rows]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_row_of_a_table_comes_out_in_order_as_it_was(score, album, form):
+    (album / "broken.jpg").write_text("hello")
+    deep = album / "tables"
+    deep.mkdir()
+    rows = [
+        ("1", "..//a.png"),
+        ("2", ""),
+        ("3", "../gone.png"),
+        ("4", "./../b.png"),
+        ("5", "../broken.jpg"),
+        ("6", str(album / "c.png")),
+        ("7", "https://example.com/x.jpg"),
+        ("8", ".."),
+        ("9", "..//a.png"),
+    ]
+    with (deep / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("id", "image"), *rows])
+        file.write("10\n")
+    out = album / f"out.{form}"
+    code, printed, err = score("tables/t.csv", "--carry", "id", "-o", out)
+    assert (code, printed) == (0, "")
+    found = rows_of(out)
+    assert [(row["id"], row["path"]) for row in found] == [*rows, ("10", "")]
+    assert [row["status"] for row in found] == [
+        *("ok", "no_path", "missing", "ok", "not_a_picture", "ok", "missing", "not_a_file", "ok"),
+        "no_path",
+    ]
+    assert [bool(row["score"]) for row in found] == [row["status"] == "ok" for row in found]
+    assert [bool(row["reason"]) for row in found] == [row["status"] != "ok" for row in found]
+    assert found[1]["reason"] == "row 3 of tables/t.csv names no picture"
+    assert found[0]["score"] == found[8]["score"] != found[3]["score"]
+    assert f"i2pa: wrote {out}: 10 rows" in err.splitlines()
+    assert "i2pa: row 11 of tables/t.csv names no picture" in err.splitlines()
+    assert err.splitlines()[-1] == (
+        "i2pa: 6 of 10 pictures could not be scored: 2 no path, 2 missing, 1 not a picture, "
+        "1 not a file"
+    )
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_what_is_printed_is_what_is_written(score, album, form):
+    places = ("b.png", "./a.png", "gone.png", ".//b.png")
+    code, printed, _ = score(*places, f"--{form}")
+    assert code == 0
+    assert score(*places, "-o", f"out.{form}")[0] == 0
+    assert (album / f"out.{form}").read_text() == printed
+    assert [row["path"] for row in rows_of(album / f"out.{form}")] == list(places)
+
+
+def test_json_has_items_and_failures_with_what_they_carry(score, album):
+    (album / "t.jsonl").write_text('{"photo": "a.png", "id": {"n": 1}}\n{"photo": "x.png"}\n')
+    code, printed, _ = score("t.jsonl", "--column", "photo", "--carry", "id", "--json")
+    assert code == 0
+    answer = json.loads(printed)
+    assert answer["schema"] == "i2pa.score/1"
+    assert [(one["path"], one["id"]) for one in answer["items"]] == [("a.png", {"n": 1})]
+    assert [(f["path"], f["kind"], f["id"]) for f in answer["failures"]] == [
+        ("x.png", "missing", None)
+    ]
+
+
+def test_json_in_pieces_is_that_of_the_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(writers, "_IN_MEMORY", 100)
+    item = ScoredPicture("a\nb\udcff.png", 0.5, 50.0, "fair")
+    failure = Failure("x", "missing", "gone", "look")
+    for items, failures in (((item, item), (failure,)), ((), (failure, failure)), ((), ())):
+        with writer("json", tmp_path / "r.json", Heading(MODEL, "a set []")) as write:
+            for one in (*failures, *items):
+                write(Row(one.path, None), one)
+        whole = output.as_json("i2pa.score/1", Scores(MODEL, "a set []", items, failures))
+        assert (tmp_path / "r.json").read_text() == whole + "\n"
+
+
+def test_a_table_shows_what_was_scored_and_what_it_carries(score, album):
+    (album / "t.csv").write_text("image,id\na.png,first\ngone.png,second\n")
+    code, printed, err = score("t.csv", "--carry", "id")
+    assert code == 0
+    header, row = printed.splitlines()[1:]
+    assert header.split() == ["percentile", "level", "score", "picture", "id"]
+    assert row.split()[-2:] == ["a.png", "first"]
+    assert "gone.png: cannot be read (No such file" in err
+
+
+NAMES = st.text(
+    st.one_of(
+        st.sampled_from("\n\r\t\"',;-. \\/ab\x1b\u2028é日😀\ufeff"),
+        st.characters(codec="utf-8", exclude_characters="\0"),
+    ),
+    max_size=20,
+)
+
+
+@settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(names=st.lists(NAMES, min_size=1, max_size=6), form=st.sampled_from(FORMS))
+def test_rows_out_are_rows_in_verbatim(score, album, names, form):
+    table = album / "names.csv"
+    with table.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, quoting=csv.QUOTE_ALL)
+        rows.writerows([("image", "n"), *((name, n) for n, name in enumerate(names))])
+        rows.writerow(["a.png", len(names)])
+    out = album / f"out.{form}"
+    code, _, _ = score(table, "--carry", "n", "-o", out)
+    assert code == 0
+    found = rows_of(out)
+    assert [row["path"] for row in found] == [*names, "a.png"]
+    assert [int(row["n"]) for row in found] == list(range(len(names) + 1))
+    assert [row["status"] for row in found if not row["path"]] == ["no_path"] * names.count("")
+    assert found[-1]["status"] == "ok"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+@settings(
+    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(names=st.lists(st.binary(min_size=1, max_size=8), min_size=1, max_size=4))
+def test_names_of_any_bytes_come_back_as_bytes(score, album, monkeypatch, names):
+    names = [name.replace(b"\0", b"x") for name in names if name.strip(b"\0").strip()]
+    given_names = b"\0".join([*names, b"a.png"])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given_names + b"\0")))
+    code, _, _ = score("-", "-o", "out.csv")
+    assert code == 0
+    found = [os.fsencode(row["path"]) for row in rows_of(album / "out.csv")]
+    assert found == [*names, b"a.png"]
+
+
+def test_columns_of_parquet_are_carried_in_their_own_type(score, album):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    carried = {
+        "whole": pa.array([True, None, False]),
+        "number": pa.array([1 << 62, None, 3], pa.uint64()),
+        "when": pa.array([1_700_000_000_123_456_789, 0, None], pa.timestamp("ns", "UTC")),
+        "tag": pa.array(["x", None, "x"]).dictionary_encode(),
+        "days": pa.array([[1], [2], [None]]).flatten().cast(pa.duration("s")),
+        "share": pa.array([0.5, float("nan"), float("inf")]),
+        "raw": pa.array([b"\xff", b"", None]),
+    }
+    names = pa.array(["a.png", None, "gone.png"], pa.large_string()).dictionary_encode()
+    pq.write_table(pa.table({"image": names} | carried), album / "t.parquet")
+    options = [part for name in carried for part in ("--carry", name)]
+    for form in (*FORMS, "json"):
+        assert score("t.parquet", *options, "-o", f"out.{form}")[0] == 0
+    table = pq.read_table(album / "out.parquet")
+    for name, column in carried.items():
+        plain = column.dictionary_decode() if name == "tag" else column
+        written = table.column(name).combine_chunks()
+        assert written.type == plain.type
+        assert str(written) == str(plain)
+    rows = [json.loads(line) for line in (album / "out.jsonl").read_text().splitlines()]
+    assert [row["number"] for row in rows] == [1 << 62, None, 3]
+    assert [row["share"] for row in rows] == [0.5, None, None]
+    assert rows[0]["when"].startswith("2023-11-14 22:13:20.123456789")
+    assert [row["whole"] for row in rows] == [True, None, False]
+    assert [row["tag"] for row in rows_of(album / "out.csv")] == ["x", "", "x"]
+    pq.write_table(pa.table({"image": ["a.png"], "tags": [["x"]]}), album / "t.parquet")
+    code, _, err = score("t.parquet", "--carry", "tags", "--csv")
+    assert code == 2
+    assert "'tags' holds list<" in one_line(err)
+
+
+def test_tables_of_two_kinds_carry_text(score, album):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"image": ["a.png"], "id": [7]}), album / "t.parquet")
+    (album / "t.csv").write_text("image,id\nb.png,x\n")
+    assert score("t.parquet", "t.csv", "c.png", "--carry", "id", "-o", "out.parquet")[0] == 0
+    assert pq.read_table(album / "out.parquet").column("id").to_pylist() == ["7", "x", None]
+
+
+def test_parquet_comes_in_groups_of_rows(score, album, monkeypatch):
+    pq = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(writers, "_ROW_GROUP", 2)
+    for number in (1, 2, 5):
+        assert score(*["a.png"] * number, "-o", "out.parquet")[0] == 0
+        about = pq.ParquetFile(album / "out.parquet").metadata
+        assert (about.num_rows, about.num_row_groups) == (number, (number + 1) // 2)
+        assert json.loads(about.metadata[b"i2pa.model"])["name"] == "tiny"
+
+
+def test_columns_that_cannot_be_carried_are_one_line(score, album):
+    (album / "t.csv").write_text("image,score\na.png,1\n")
+    for arguments, message in (
+        (("t.csv", "--carry", "score"), "--carry score: the output has a column of that name"),
+        (("t.csv", "--carry", "no"), "t.csv: no column 'no'; it has 'image', 'score'"),
+        (("a.png", "--carry", "id"), "there is no table to take the column 'id' from"),
+    ):
+        code, printed, err = score(*arguments, "--csv")
+        assert (code, printed) == (2, "")
+        assert message in one_line(err)
+
+
+@pytest.mark.parametrize("command", ["score", "rank"])
+def test_a_missing_file_costs_only_itself(capsys, tiny, album, command):
+    code, printed, err = run(capsys, command, "a.png", "gone.jpg", "--json", "--model", tiny)
+    assert code == 0
+    answer = json.loads(printed)
+    assert [item["path"] for item in answer["items"]] == ["a.png"]
+    assert [(one["path"], one["kind"]) for one in answer["failures"]] == [("gone.jpg", "missing")]
+    assert err.splitlines()[-1] == "i2pa: 1 of 2 pictures could not be scored: 1 missing"
+    code, _, err = run(capsys, command, "gone.jpg", "--model", tiny)
+    assert code == 1
+    assert err.splitlines()[-1] == "i2pa: the one picture given could not be scored"
+
+
+def test_what_may_be_no_picture_is_wrong_usage_if_it_is_not_there(capsys, tiny, album):
+    for command, place, message in (
+        ("rank", "nowhere", "no such file or folder"),
+        ("rank", "gone.txt", "no such file or folder"),
+        ("score", "gone.csv", "no such file or folder"),
+        ("score", "gone.txt", "no such file or folder"),
+        ("score", "*.tif", "matches no file"),
+        ("score", "https://x.org/a.jpg", "addresses are not fetched"),
+    ):
+        code, printed, err = run(capsys, command, "a.png", place, "--model", tiny)
+        assert (code, printed) == (2, ""), place
+        assert f"{place}: {message}" in one_line(err)
+    # Of score, which takes no folder, any other name is one of a picture.
+    code, _, err = run(capsys, "score", "a.png", "4f2a", "--model", tiny)
+    assert code == 0
+    assert "4f2a: cannot be read (No such file" in err
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_file_in_a_closed_folder_costs_only_itself(score, album):
+    closed = album / "closed"
+    closed.mkdir()
+    (album / "b.png").rename(closed / "b.png")
+    closed.chmod(0)
+    try:
+        code, printed, _ = score("a.png", "closed/b.png", "--jsonl")
+    finally:
+        closed.chmod(0o700)
+    assert code == 0
+    assert json.loads(printed.splitlines()[1])["status"] == "permission"
+
+
+@pytest.mark.parametrize("command", ["score", "rank"])
+@pytest.mark.parametrize(
+    ("most", "code"), [(None, 0), ("2", 0), ("1", 1), ("0", 1), ("50%", 0), ("49.9%", 1)]
+)
+def test_more_failures_than_may_be_are_exit_code_1(capsys, tiny, album, command, most, code):
+    (album / "t.csv").write_text("image,n\na.png,1\nb.png,2\ngone.png,3\n,4\n")
+    options = () if most is None else ("--max-failures", most)
+    made = run(capsys, command, "t.csv", "-o", "out.csv", "--model", tiny, *options)
+    assert made[0] == code
+    summary = "i2pa: 2 of 4 pictures could not be scored: 1 "
+    told = [line for line in made[2].splitlines() if line.startswith(summary)]
+    assert len(told) == 1
+    assert "1 missing" in told[0]
+    assert "1 no path" in told[0]
+    if code:
+        last = f"i2pa: 2 pictures of 4 failed, more than --max-failures {most} allows"
+        assert made[2].splitlines()[-1] == last
+    # What could be scored is not lost.
+    assert [row["path"] for row in rows_of(album / "out.csv") if row["score"]] != []
+
+
+def test_a_limit_that_is_no_number_is_wrong_usage(score, album):
+    for most in ("some", "-1", "101%", "%", "nan%", "1.5"):
+        code, _, err = score("a.png", f"--max-failures={most}")
+        assert code == 2
+        assert "give one as 10 or as 0.5%" in one_line(err)
+
+
+def test_rank_has_paths_as_given_and_counts_cells_without_one(capsys, tiny, album):
+    (album / "deep").mkdir()
+    (album / "deep" / "t.csv").write_text("image,n\n..//a.png,1\n,2\n./../b.png,3\n../x.png,4\n")
+    places = ("deep/t.csv", ".//c.png")
+    code, printed, err = run(capsys, "rank", *places, "--json", "--model", tiny)
+    assert code == 0
+    answer = json.loads(printed)
+    assert {item["path"] for item in answer["items"]} == {"..//a.png", "./../b.png", ".//c.png"}
+    assert [(one["path"], one["kind"]) for one in answer["failures"]] == [
+        ("", "no_path"),
+        ("../x.png", "missing"),
+    ]
+    assert "i2pa: row 3 of deep/t.csv names no picture" in err.splitlines()
+    code, _, err = run(capsys, "rank", *places, "--copy-to", "best", "--model", tiny)
+    assert code == 0
+    assert len(list((album / "best").iterdir())) == 3
+
+
+def test_quiet_says_only_what_went_wrong(capsys, tiny, album):
+    for command in ("score", "rank"):
+        code, _, err = run(capsys, command, "a.png", "-o", "o.csv", "--quiet", "--model", tiny)
+        assert (code, err) == (0, "")
+        code, _, err = run(capsys, command, "a.png", "gone.png", "--csv", "-q", "--model", tiny)
+        assert code == 0
+        assert "gone.png: cannot be read" in one_line(err)
+    code, _, err = run(capsys, "score", "a.png", "gone.png", "--csv", "--model", tiny)
+    assert len(err.splitlines()) == 2
+
+
+def test_no_file_of_a_list_is_there(score, album):
+    (album / "deep").mkdir()
+    (album / "deep" / "list.txt").write_text("a.png\nb.png\n")
+    code, printed, err = score("deep/list.txt", "--jsonl")
+    assert code == 1
+    assert [json.loads(line)["status"] for line in printed.splitlines()] == ["missing"] * 2
+    assert "none of 2 pictures could be scored: 2 missing; paths in a list" in err.splitlines()[-1]
+    assert err.splitlines()[-1].endswith("give it as: - < LIST")
+
+
+@pytest.mark.parametrize("form", [*FORMS, "json"])
+def test_a_stop_leaves_the_old_file_and_no_half_one(score, album, monkeypatch, form):
+    def stopped(scorer, rows, *, cache=None):
+        yield from score_rows(scorer, list(rows)[:2], cache=cache)
+        raise KeyboardInterrupt
+
+    out = album / f"out.{form}"
+    out.write_text("old")
+    monkeypatch.setattr(scoring, "score_rows", stopped)
+    before = sorted(album.iterdir())
+    code, printed, err = score("a.png", "b.png", "c.png", "-o", out)
+    assert (code, printed) == (130, "")
+    assert "the same command goes on from there" in one_line(err)
+    assert out.read_text() == "old"
+    assert sorted(album.iterdir()) == before
+
+
+class Watched(io.StringIO):
+    """A stdout that knows what has left it."""
+
+    def __init__(self):
+        super().__init__()
+        self.left = ""
+
+    def flush(self):
+        self.left = self.getvalue()
+
+
+@pytest.mark.parametrize(("form", "header"), [("csv", 1), ("jsonl", 0)])
+def test_each_line_leaves_as_soon_as_it_is_known(monkeypatch, form, header):
+    monkeypatch.setattr(sys, "stdout", Watched())
+    with writer(form, None, Heading(MODEL, "r")) as write:
+        for number in range(1, 4):
+            write(Row("a.png", None), ScoredPicture("a.png", 0.5, 50.0, "fair"))
+            assert sys.stdout.left.count("\n") == number + header
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end differently there")
+@pytest.mark.parametrize("form", ["--csv", "--jsonl", "--json"])
+def test_a_closed_pipe_ends_quietly(album, tiny, form):
+    command = [sys.executable, "-m", "i2pa", "score", *["a.png"] * 50, form, "--model", str(tiny)]
+    reader, end = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=end, stderr=subprocess.PIPE, timeout=120)
+    os.close(end)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such shell there")
+@pytest.mark.parametrize("command", ["score", "rank", "compare"])
+def test_a_closed_stdin_is_one_line(album, command):
+    shell = f'"{sys.executable}" -m i2pa {command} - <&-'
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "-: no list can be read from standard input (it is closed)" in one_line(done.stderr)
+
+
+def test_memory_does_not_grow_with_the_number_of_rows(score, album):
+    """Of two runs over what the cache knows, one of which has many times the rows."""
+    peaks = []
+    for number in (500, 5_000):
+        (album / "t.csv").write_text("image,id\n" + "a.png,1\n" * number)
+        score("t.csv", "--carry", "id", "-o", "out.csv")
+        tracemalloc.start()
+        score("t.csv", "--carry", "id", "-o", "out.csv")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # A row of Python objects takes some 100 bytes, an embedding 300 with this model.
+    assert peaks[1] - peaks[0] < 4_500 * 10
+
+
+def test_without_pyarrow_the_line_names_only_that(score, album, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (album / "t.parquet").touch()
+    for arguments in (("a.png", "-o", "o.parquet"), ("t.parquet",)):
+        code, _, err = score(*arguments)
+        assert code == 2
+        assert "needs pyarrow, which is not installed; run: pip install pyarrow" in one_line(err)
