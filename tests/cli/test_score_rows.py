@@ -19,6 +19,7 @@ from i2pa.images.failure import Failure
 from i2pa.images.rows import Row
 from i2pa.scoring.results import ScoredPicture, Scores
 from i2pa.scoring.rows import score_rows
+from odd_names import NAMES
 from ranked_set import MODEL
 from tiny_models import noise, tiny_model
 
@@ -142,15 +143,6 @@ def test_a_table_shows_what_was_scored_and_what_it_carries(score, album):
     assert header.split() == ["percentile", "level", "score", "picture", "id"]
     assert row.split()[-2:] == ["a.png", "first"]
     assert "gone.png: cannot be read (No such file" in err
-
-
-NAMES = st.text(
-    st.one_of(
-        st.sampled_from("\n\r\t\"',;-. \\/ab\x1b\u2028é日😀\ufeff"),
-        st.characters(codec="utf-8", exclude_characters="\0"),
-    ),
-    max_size=20,
-)
 
 
 @settings(
