@@ -57,6 +57,16 @@ def check_not_input(path: str | os.PathLike[str], *inputs: str | os.PathLike[str
         )
 
 
+def check_text_name(path: str | os.PathLike[str]) -> None:
+    """Raise UserInputError for a name of bytes that are no text: libraries of tables take none."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError as error:
+        raise UserInputError(
+            "the name is no valid text", where=str(path), remedy="rename the file or its folder"
+        ) from error
+
+
 def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     """What two names of one file share; None where there is no such file."""
     try:

@@ -81,7 +81,7 @@ def test_rows_that_hold_no_codes_are_counted(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"", "empty"),
-        (b"a,b\n1,2\n", "needs the columns Low_popularity,High_popularity; it has a, b"),
+        (b"a,b\n1,2\n", "needs the columns Low_popularity,High_popularity, once each; it has a, b"),
         (b"Low_popularity,High_popularity\n", "none of 0 rows"),
         (b"\x00\xff\n\x00,\x00,\x00\n1\n", "CSV"),
         (b"PAR1 but not really", "not a pairs.parquet"),

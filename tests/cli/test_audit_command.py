@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -162,3 +163,27 @@ def test_the_list_itself_is_never_the_output(
     code, _, err = run(capsys, "audit", listed, "--html", listed)
     assert (code, "is the input itself" in err) == (2, True)
     assert listed.read_bytes() == before
+
+
+def test_names_that_are_no_text_and_columns_twice_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = "Low_popularity,High_popularity"
+    odd = tmp_path / os.fsdecode(b"bad\xff.csv")
+    odd.write_text(f"{header}\n")
+    twice = tmp_path / "twice.csv"
+    twice.write_text(f"{header},Low_popularity\nBHlSlkOgZmu,BHjFakUgR2A,x\n")
+    sound = tmp_path / "sound.csv"
+    sound.write_text(f"{header}\nBHlSlkOgZmu,BHjFakUgR2A\n")
+    for arguments, code, says in (
+        (("audit", odd), 2, "the name is no valid text; rename the file or its folder"),
+        (("split", odd, "-o", tmp_path / "out.parquet"), 2, "the name is no valid text"),
+        (("pairs", odd, "-o", tmp_path / "out.parquet"), 2, "the name is no valid text"),
+        (("posts", odd, "-o", tmp_path / "out.parquet"), 2, "the name is no valid text"),
+        (("audit", sound, "--html", odd.with_suffix(".html")), 2, "the name is no valid text"),
+        (("audit", twice), 1, "needs the columns Low_popularity,High_popularity, once each"),
+    ):
+        got, out, err = run(capsys, *arguments)
+        assert (got, out) == (code, ""), arguments
+        assert says in err
+        assert len(err.splitlines()) == 1

@@ -263,8 +263,8 @@ def test_folds_that_cannot_be_made_are_told_before_training(
     code, _, err = run(capsys, *command(place, tmp_path / "run", "--folds", 3))
     assert code == 1
     assert err == (
-        "i2pa: 3 folds need as many users, and the pairs are of 2; give fewer folds, or pairs of "
-        "more users\n"
+        "i2pa: 3 folds need as many users, and the pairs are of 2 users; give fewer folds, "
+        "or pairs of more users\n"
     )
     assert not (tmp_path / "run").exists()
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from i2pa.errors import DataError, UserInputError
@@ -132,13 +133,42 @@ def test_by_time_no_part_sees_the_next(hours: list[tuple[int, int]]) -> None:
 
 
 def test_by_time_leaves_out_only_pairs_across_a_cut() -> None:
-    done = split_pairs(timed([(0, 1), (1, 2), (2, 30), (30, 31), (31, 32)]), "time", (0.6, 0, 0.4))
-    assert done.pairs["split"].to_pylist() == ["train", "train", "train", None, "test"]
+    hours = [(0, 1), (1, 2), (2, 30), (30, 31), (31, 32)]
+    done = split_pairs(timed(hours), "time", (0.6, 0, 0.4))
+    assert done.pairs["split"].to_pylist() == ["train", "train", None, "test", "test"]
     assert (done.left_out, done.users_shared) == (1, 1)
 
 
-def test_by_time_stated_counts_lose_what_straddles_their_cuts() -> None:
-    hours = [(0, 1), (1, 2), (2, 30), (30, 31), (31, 32)]
-    done = split_pairs(timed(hours), "time", counts=("rest", 1, 2))
-    assert [part.pairs for part in done.parts] == [2, 0, 2]
-    assert done.left_out == 1
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(1, 25), min_size=24, max_size=40),
+    st.sampled_from([("rest", 2, 3), (2, "rest", 3), (2, 3, "rest"), ("rest", 0, 2)]),
+)
+def test_by_time_stated_counts_are_exact(gaps: list[int], counts: tuple[Any, ...]) -> None:
+    # No two posts of one moment, and few pairs across any cut.
+    pairs = [(100 * i, 100 * (i + gap // 10) + gap) for i, gap in enumerate(gaps)]
+    pairs = [pair if i % 2 else pair[::-1] for i, pair in enumerate(pairs)]
+    distinct = {moment for pair in pairs for moment in pair}
+    assume(len(distinct) == 2 * len(pairs))
+    done = split_pairs(timed(pairs), "time", counts=counts)
+    stated = [count for count in counts if count != "rest"]
+    assert [p.pairs for p, n in zip(done.parts, counts, strict=True) if n != "rest"] == stated
+    (rest,) = (p.pairs for p, n in zip(done.parts, counts, strict=True) if n == "rest")
+    assert rest + done.left_out == len(pairs) - sum(stated)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=6, max_size=40),
+    st.sampled_from([("rest", 2, 3), (2, "rest", 3), (2, 3, "rest"), (0, "rest", 0)]),
+)
+def test_by_time_posts_of_one_moment_stay_together(
+    hours: list[tuple[int, int]], counts: tuple[Any, ...]
+) -> None:
+    done = split_pairs(timed(hours), "time", counts=counts)
+    spans = [(part.first, part.last) for part in done.parts if part.pairs]
+    assert all(last < first for (_, last), (first, _) in pairwise(spans))  # type: ignore[operator]
+    for part, count in zip(done.parts, counts, strict=True):
+        assert count == "rest" or part.pairs <= count
+    if counts[0] == counts[2] == 0:
+        assert done.left_out == 0

@@ -13,10 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from i2pa.errors import DataError
-from i2pa.pairs import pairs_from_levels
+from i2pa.models.backbones import backbone_weights
+from i2pa.pairs import PAIRS, pairs_from_levels
 from i2pa.training import FINETUNE, PROBE, cross_validate
+from i2pa.training.absolute import PostFacts
 from i2pa.training.compare import OutOfFold, chance_of_best, chosen_within, gain
 from i2pa.training.fold import user_folds
+from i2pa.training.foldfile import fold_plan
 from i2pa.training.pairset import PairSet
 from made_up import album
 
@@ -146,3 +149,19 @@ def test_graded_pictures_teach_alone_or_besides_and_own_users_never(pictures, tm
     # Further pairs of the users that are judged would teach what is asked: they are left out.
     with pytest.raises(DataError, match="nothing to learn from"):
         cross_validate(pairs, folder, PROBE, folds=2, also=pairs, own=False)
+
+
+def test_a_fold_is_kept_by_all_that_decides_it() -> None:
+    pairs = PAIRS.empty_table()
+    weights = backbone_weights(PROBE.backbone)
+    facts = PostFacts(pa.array(["a"]), np.zeros((1, 6)))
+    plans = {
+        fold_plan(PROBE, weights, [pairs], None, True, 2),
+        fold_plan(PROBE, weights, [pairs], None, True, 3),
+        fold_plan(PROBE, weights, [pairs], None, False, 2),
+        fold_plan(replace(PROBE, seed=1), weights, [pairs], None, True, 2),
+        fold_plan(PROBE, weights, [pairs, None], None, True, 2),
+        fold_plan(PROBE, weights, [pairs], facts, True, 2),
+        fold_plan(PROBE, weights, [pairs], replace(facts, features=facts.features + 1), True, 2),
+    }
+    assert len(plans) == 7

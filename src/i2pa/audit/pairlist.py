@@ -17,6 +17,7 @@ import pyarrow.csv as pa_csv
 
 from i2pa.audit.codes import decode_shortcodes, upload_times
 from i2pa.errors import DataError, UserInputError
+from i2pa.files import check_text_name
 from i2pa.pairs.schema import PAIRS, TIME, check_pairs_table, read_pairs, with_metadata
 from i2pa.words import many
 
@@ -83,6 +84,7 @@ def read_pair_list(path: str | os.PathLike[str]) -> tuple[pa.Table, tuple[str, .
     file = Path(path)
     if not file.is_file():
         raise UserInputError("no such file", where=str(file))
+    check_text_name(file)
     with file.open("rb") as opened:
         head = opened.read(4)
     if not head:
@@ -112,16 +114,16 @@ def _read_released(file: Path) -> tuple[pa.Table, tuple[str, ...]]:
     text = pa_csv.ConvertOptions(column_types=dict.fromkeys(RELEASED, pa.string()))
     try:
         raw = pa_csv.read_csv(file, convert_options=text)
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         reason = str(error).partition("\n")[0]
         raise DataError(
             f"neither a pairs.parquet nor a CSV ({reason})",
             where=str(file),
             remedy=f"give what i2pa pairs wrote, or a CSV with the columns {','.join(RELEASED)}",
         ) from error
-    if not set(RELEASED) <= set(raw.column_names):
+    if any(raw.column_names.count(name) != 1 for name in RELEASED):
         raise DataError(
-            f"a CSV of pairs needs the columns {','.join(RELEASED)}; it has "
+            f"a CSV of pairs needs the columns {','.join(RELEASED)}, once each; it has "
             f"{', '.join(raw.column_names[:6])}",
             where=str(file),
             remedy="make pairs of posts with: i2pa posts, then i2pa pairs",

@@ -134,8 +134,8 @@ def check_ages(pairs: PairList, posts: pa.Table) -> Check | Skipped:
         *(pairs, "young_posts", "a post under 30 days old when counted", young, known.size),
         verdict=KEPT if not young else NO_RULE if off else BROKEN,
         says=f"in {young:,} of {known.size:,} pairs a post was under 30 days old when its likes or "
-        f"views were read (the younger one's age: median {np.median(known):.1f} days), so it was "
-        "still collecting them",
+        f"views were read (the younger one's age: median {np.median(known):.1f} days)"
+        + (", so it was still collecting them" if young else ""),
     )
 
 

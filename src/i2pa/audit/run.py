@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from i2pa.audit import leaks, rules, splits
 from i2pa.audit.checks import Check, Skipped, Table
 from i2pa.audit.concentration import concentration
+from i2pa.audit.duplicates import near_groups
 from i2pa.audit.pairlist import PairList, read_pair_list, shape
 from i2pa.audit.pictures import Pictures, read_pictures
 from i2pa.audit.rules import Shards
@@ -105,6 +106,7 @@ def audit_pairs(
     if posts is not None:
         posts = as_posts(posts.select(POSTS.names), "the posts")
     pictures = _pictures(listed, images, progress) if images else None
+    near = near_groups(pictures) if pictures is not None else None
     resampled, lacking = _users_known(listed)
     times = _time_checks(listed, draws, seed)
     shard_check, shards = rules.check_shards(listed)
@@ -123,8 +125,8 @@ def audit_pairs(
         rules.check_repeats(listed),
         shard_check,
         splits.shared_users(listed),
-        *splits.shared_pictures(listed, pictures),
-        splits.contradictions(listed, pictures),
+        *splits.shared_pictures(listed, pictures, near),
+        splits.contradictions(listed, pictures, near),
         *concentration(listed),
     ]
     checks = tuple(check for check in made if isinstance(check, Check))

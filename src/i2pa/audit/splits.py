@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from i2pa.audit.checks import CLEAN, LEAKS, Check, Skipped
-from i2pa.audit.duplicates import exact_groups, is_shared, near_groups
+from i2pa.audit.duplicates import exact_groups, is_shared
 from i2pa.audit.pairlist import Bools, Ints, PairList
 from i2pa.audit.pictures import Pictures
 
@@ -24,8 +24,13 @@ def shared_users(pairs: PairList) -> Check | Skipped:
     return _shared(name, "users in more than one part", pairs, pairs.users, part, "users")
 
 
-def shared_pictures(pairs: PairList, pictures: Pictures | None) -> list[Check | Skipped]:
-    """Pictures in more than one part: the same name, the same bytes, the same to the eye."""
+def shared_pictures(
+    pairs: PairList, pictures: Pictures | None, near: Ints | None
+) -> list[Check | Skipped]:
+    """Pictures in more than one part: the same name, the same bytes, the same to the eye.
+
+    `near` are the `near_groups` of the pictures, where there are any.
+    """
     part = _parts(pairs)
     names = [f"{kind}_pictures_shared_by_splits" for kind in ("named", "equal", "near")]
     if part is None:
@@ -37,28 +42,28 @@ def shared_pictures(pairs: PairList, pictures: Pictures | None) -> list[Check | 
             *(_posts(pairs), both, "pictures"),
         )
     ]
-    if pictures is None:
+    if pictures is None or near is None:
         return found + [Skipped(name, "give --images DIR") for name in names[1:]]
     rows = _rows(pairs, pictures).T.ravel()
     inside = rows >= 0
     for name, group, title in (
         (names[1], exact_groups(pictures), "pictures in more than one part, by SHA-256"),
-        (names[2], near_groups(pictures), "pictures in more than one part, to the eye"),
+        (names[2], near, "pictures in more than one part, to the eye"),
     ):
         found.append(_shared(name, title, pairs, group[rows[inside]], both[inside], "pictures"))
     return found
 
 
-def contradictions(pairs: PairList, pictures: Pictures | None) -> Check:
+def contradictions(pairs: PairList, pictures: Pictures | None, near: Ints | None) -> Check:
     """Pairs of a picture with itself, and pairs of the same two pictures with opposite winners.
 
     The same means the same to the eye where pictures are given, otherwise the same name or post.
     """
-    if pictures is None:
+    if pictures is None or near is None:
         sides = _posts(pairs).reshape(2, -1).T
     else:
         rows = _rows(pairs, pictures)
-        sides = np.where(rows >= 0, near_groups(pictures)[rows], -1)
+        sides = np.where(rows >= 0, near[rows], -1)
         sides = sides[(sides >= 0).all(axis=1)]
     n = len(sides)
     size = sides.max(initial=0) + 1

@@ -18,7 +18,7 @@ import typer
 from i2pa.cli import output
 from i2pa.cli.app import app
 from i2pa.errors import MissingExtraError, UserInputError
-from i2pa.files import check_not_input, whole_file
+from i2pa.files import check_not_input, check_text_name, whole_file
 
 if TYPE_CHECKING:
     from i2pa.posts import PostsRead
@@ -117,6 +117,7 @@ def check_output(out: Path, *inputs: Path) -> None:
     """Refuse an impossible output before the work, not after it."""
     if out.is_dir():
         raise UserInputError("is a folder", where=str(out), remedy="name a file to write")
+    check_text_name(out)
     check_not_input(out, *inputs)
 
 

@@ -99,7 +99,7 @@ def pairs(
         str, typer.Option(help="For posts at work; sorting goes to disk.")
     ] = "4GB",
     threads: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="Default: every core.")
+        int | None, typer.Option(min=1, max=1024, help="Default: every core it may use.")
     ] = None,
     levels: Annotated[
         bool, typer.Option("--levels", help="POSTS is a CSV with the columns image and level.")
@@ -176,7 +176,7 @@ def split(
         str,
         typer.Option(
             help="user; pair (as the paper does); time (each part after the last; pairs across a "
-            "cut are in none, so parts come out smaller than asked)."
+            "cut are in none, at the cost of train or what --counts calls rest)."
         ),
     ] = "user",
     fractions: Annotated[

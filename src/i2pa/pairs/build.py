@@ -103,11 +103,9 @@ def build_pairs(
     require(isinstance(seed, Integral), "seed", seed, "a whole number")
     is_time = downloaded_at is None or isinstance(downloaded_at, datetime)
     require(is_time, "downloaded_at", downloaded_at, "a datetime")
-    for name, number in (
-        ("candidates", candidates),
-        ("threads", 1 if threads is None else threads),
-    ):
+    for name, number in (("candidates", candidates), ("threads", threads)):
         good = isinstance(number, Integral) and number >= 1
+        good = good or (name == "threads" and number is None)
         require(good, name, number, "a whole number above 0")
     source = _checked(posts)
     if out is not None and isinstance(source, Path):

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from i2pa.errors import DataError, UserInputError, require
-from i2pa.files import whole_file
+from i2pa.files import check_text_name, whole_file
 
 TIME = pa.timestamp("us", tz="UTC")
 
@@ -161,6 +161,7 @@ def read_pairs(path: str | os.PathLike[str]) -> pa.Table:
     file = Path(path)
     if not file.is_file():
         raise UserInputError("no such file", where=str(file))
+    check_text_name(file)
     remedy = "make one: i2pa pairs posts.parquet -o pairs.parquet"
     try:
         names = pq.read_schema(file).names

@@ -77,8 +77,9 @@ def split_pairs(
     users allow; every part asked for gets a user. By `pair`, as the paper does, pairs are shared
     out in the order of a seeded hash, so users and, unless each image is in one pair only, images
     are shared. By `time`, parts follow each other: no post of one was uploaded after any post of
-    the next, and pairs that straddle a cut are in none; as the cuts are where the sizes asked for
-    would end, parts come out smaller by those.
+    the next, and pairs that straddle a cut are in none. The part that is the "rest", else train,
+    comes out smaller by those; the others have the sizes asked for, where times tell their pairs
+    apart and there are enough.
 
     `fractions` are of pairs; `counts` (pairs of train, val, test; one may be "rest") replace them.
     Raises UserInputError for fractions that do not add up to 1 or counts beyond the pairs,
@@ -91,7 +92,11 @@ def split_pairs(
             f"cannot split by {by!r}", remedy=f"choose from {', '.join(get_args(By))}"
         )
     wanted = _wanted(pairs.num_rows, fractions, counts)
-    part = {"user": _by_user, "pair": _by_pair, "time": _by_time}[by](pairs, wanted, seed)
+    if by == "time":
+        rest = list(counts).index(REST) if counts is not None and REST in counts else 0
+        part = _by_time(pairs, wanted, rest)
+    else:
+        part = {"user": _by_user, "pair": _by_pair}[by](pairs, wanted, seed)
     names = pa.array([*PARTS, None], pa.string()).take(pa.array(part))
     column = pairs.column_names.index("split")
     table = pairs.set_column(column, pairs.schema.field("split"), names)
@@ -193,21 +198,42 @@ def _by_pair(pairs: pa.Table, wanted: list[float], seed: int) -> Ints:
     return part
 
 
-def _by_time(pairs: pa.Table, wanted: list[float], seed: int) -> Ints:
-    """Cut where the parts' shares end when pairs are sorted by their later post; no seed needed."""
-    del seed
+def _by_time(pairs: pa.Table, wanted: list[float], rest: int) -> Ints:
+    """Cut so that the parts other than `rest` have the sizes wanted; it has all between the cuts.
+
+    Parts before it are filled from the first pair on, those after it from the last one back. Posts
+    of one moment stay together, so that a part may come out smaller.
+    """
     if pairs["winner_time"].null_count or pairs["loser_time"].null_count:
         raise DataError(
             "some pairs have no times, so they cannot be split by time", remedy="split by user"
         )
     sides = [pairs[f"{side}_time"].cast(pa.int64()).to_numpy() for side in ("winner", "loser")]
     earlier, later = np.minimum(*sides), np.maximum(*sides)
-    ends = np.round(np.cumsum(wanted)).astype(np.int64)[:-1]
-    by_later = np.append(np.sort(later), np.iinfo(np.int64).max)
-    cuts = by_later[ends]
-    part: Ints = np.searchsorted(cuts, later, side="right")
-    part[part != np.searchsorted(cuts, earlier, side="right")] = _NONE
-    return part
+    last = np.iinfo(np.int64).max
+    start = -last
+    part_of: Ints = np.full(len(later), _NONE)
+    for part in range(rest):
+        free = (start <= earlier) & (later <= last)
+        start = _start_after(later[free], round(wanted[part]), start)
+        part_of[free & (later < start)] = part
+    for part in range(len(PARTS) - 1, rest, -1):
+        free = (start <= earlier) & (later <= last)
+        # As above, with time turned round.
+        last = -_start_after(-earlier[free], round(wanted[part]), -last)
+        part_of[free & (earlier > last)] = part
+    part_of[(start <= earlier) & (later <= last)] = rest
+    return part_of
+
+
+def _start_after(ends: Ints, n: int, start: int) -> int:
+    """When a part may start after one of `n` pairs, the first to end of those that end at `ends`.
+
+    After fewer, where more end at one moment; at `start`, where that leaves none.
+    """
+    ends = np.sort(ends)
+    kept = len(ends) if n >= len(ends) else int(np.searchsorted(ends, ends[n]))
+    return int(ends[kept - 1]) + 1 if kept else start
 
 
 def _in_turn(n: int, wanted: list[float]) -> Ints:

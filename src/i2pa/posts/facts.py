@@ -35,7 +35,7 @@ def with_facts(posts: pa.Table) -> pa.Table:
 
 
 def in_parts(posts: pa.Table, *, threads: int | None = None) -> Iterator[pa.Table]:
-    """The same, some posts at a time; `threads` (default: every core) work ahead."""
+    """The same, some posts at a time; `threads` (default: every usable core) work ahead."""
     order = _order(posts)
     posts = posts.append_column("image_shared", _shared(posts["image"]))
     n_threads = threads or usable_cores()

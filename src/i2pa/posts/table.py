@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from i2pa.errors import DataError, UserInputError, require
-from i2pa.files import check_not_input, whole_file
+from i2pa.files import check_not_input, check_text_name, whole_file
 from i2pa.posts.clean import Cleaned, Count, clean, on_instagram
 from i2pa.posts.columns import match_columns
 from i2pa.posts.database import database
@@ -258,6 +258,7 @@ def check_posts_file(path: str | os.PathLike[str]) -> Path:
         raise UserInputError("is a folder", where=str(file), remedy="name a posts.parquet")
     if not file.is_file():
         raise UserInputError("no such file", where=str(file))
+    check_text_name(file)
     try:
         names = pq.read_schema(file).names
     except (pa.ArrowInvalid, OSError) as error:

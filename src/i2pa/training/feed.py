@@ -23,8 +23,7 @@ from i2pa.cores import usable_cores
 from i2pa.errors import FailureKind, ImageError
 from i2pa.images.transforms import Pixels, Transform
 from i2pa.models.ranker import Ranker
-
-Ints = npt.NDArray[np.int64]
+from i2pa.training.pairset import Ints
 
 _BATCHES_AHEAD = 2
 _AT_ONCE = 4

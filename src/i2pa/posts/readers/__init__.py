@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from i2pa.errors import DataError, UserInputError
+from i2pa.files import check_text_name
 from i2pa.posts.readers.detect import detect_format, export_files
 from i2pa.posts.readers.hessel import open_hessel
 from i2pa.posts.readers.instagram import open_export, open_graph
@@ -49,6 +50,7 @@ def open_sources(path: Path, file_format: str | None = None) -> list[tuple[Path,
         )
     if not path.exists():
         raise UserInputError("no such file", where=str(path))
+    check_text_name(path)
     try:
         if path.is_file() and path.stat().st_size == 0:
             raise DataError("the file is empty", where=str(path))
