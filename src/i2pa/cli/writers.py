@@ -11,7 +11,6 @@ import dataclasses
 import json
 import sys
 import tempfile
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -147,7 +146,7 @@ def _json(file: TextIO, heading: Heading) -> Iterator[Write]:
 
         def write(row: Row, result: ScoredPicture | Failure) -> None:
             cells = map(_as_json, row.carried)
-            fields = dataclasses.asdict(result) | dict(zip(heading.carry, cells, strict=True))
+            fields = vars(result) | dict(zip(heading.carry, cells, strict=True))
             (failures if isinstance(result, Failure) else items).add(fields)
 
         yield write
@@ -173,8 +172,9 @@ class _Spool:
         self._file.close()
 
     def add(self, fields: dict[str, object]) -> None:
-        text = textwrap.indent(json.dumps(fields, indent=2), " " * 4)
-        self._file.write(f"{self._between}{text}".encode("ascii"))
+        # In JSON no text has a line break of its own.
+        text = json.dumps(fields, indent=2).replace("\n", "\n    ")
+        self._file.write(f"{self._between}    {text}".encode("ascii"))
         self._between = ",\n"
 
     def copy_to(self, file: TextIO) -> None:
