@@ -1,5 +1,6 @@
 """Errors reach whoever is to read them, from another process too."""
 
+import importlib.metadata
 import multiprocessing
 import pickle
 from concurrent.futures import ProcessPoolExecutor
@@ -8,6 +9,7 @@ import pytest
 
 from i2pa import errors
 from i2pa.errors import (
+    ArgumentError,
     DataError,
     I2paError,
     ImageError,
@@ -23,6 +25,7 @@ EXAMPLES = [
     ImageError("not a picture", kind="not_a_picture", where="a.jpg", remedy="give JPEG"),
     ModelError("altered", remedy="get it again"),
     MissingExtraError("training", "train"),
+    ArgumentError("seed", "x", "a whole number"),
 ]
 
 
@@ -53,6 +56,12 @@ def test_an_error_is_pickled_whole(error, protocol):
     assert facts(again) == facts(error)
 
 
+def test_a_value_that_cannot_travel_is_told_of():
+    again = pickle.loads(pickle.dumps(ArgumentError("rules", lambda: 0, "PairRules")))
+    assert str(again) == "rules is of type function, but must be PairRules"
+    assert again.value == "of type function"
+
+
 @pytest.mark.slow
 def test_a_pool_of_processes_hands_errors_on_and_lives():
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
@@ -72,3 +81,20 @@ def test_a_multiprocessing_pool_hands_errors_on_and_lives():
                 result.get(timeout=60)
             assert facts(raised.value) == facts(error)
         assert pool.apply_async(len, ("alive",)).get(60) == 5
+
+
+@pytest.mark.parametrize(
+    ("installed", "remedy"),
+    [
+        (True, "run: pip install 'i2pa[train]'"),
+        (False, "run in the clone: pip install '.[train]'"),
+    ],
+)
+def test_the_hint_fits_how_i2pa_came_here(monkeypatch, installed, remedy):
+    def version(name):
+        if not installed:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    assert MissingExtraError("training", "train").remedy == remedy

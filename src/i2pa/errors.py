@@ -79,6 +79,13 @@ class ArgumentError(UserInputError):
         self.wanted = wanted
         super().__init__(f"{name} is {shown(value)}, but must be {wanted}", remedy=remedy)
 
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+        # A value of any type may be unable to leave its process; what is said of it is not.
+        make, given, state = super().__reduce__()
+        if self.value is None or isinstance(self.value, (bool, int, float, str)):
+            return make, given, state
+        return make, given, state | {"value": shown(self.value)}
+
 
 def shown(value: object) -> str:
     """A value in an error: as it is written where that is short, else by its type."""
@@ -123,8 +130,19 @@ class MissingExtraError(UserInputError):
     def __init__(self, job: str, extra: str) -> None:
         super().__init__(
             f"{job} needs packages that are not installed",
-            remedy=f"run: pip install 'i2pa[{extra}]' (in a clone: '.[{extra}]')",
+            remedy=_how_to_install(extra),
         )
+
+
+def _how_to_install(extra: str) -> str:
+    """To what is installed, from a clone too, pip adds an extra by name, wherever it came from."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        version("i2pa")
+    except PackageNotFoundError:
+        return f"run in the clone: pip install '.[{extra}]'"
+    return f"run: pip install 'i2pa[{extra}]'"
 
 
 @contextmanager

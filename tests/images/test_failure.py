@@ -3,7 +3,9 @@
 import errno
 import io
 import os
+import re
 import sys
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -112,6 +114,12 @@ def test_a_decoder_that_was_closed():
     with pytest.raises(ImageError) as caught:
         decoder.decode(encoded(quarters(), "PNG"))
     assert caught.value.kind == "stopped"
+
+
+def test_the_docs_say_what_each_kind_means():
+    docs = Path(__file__).parents[2] / "docs" / "platform-engineer.md"
+    section = docs.read_text(encoding="utf-8").partition("\n## Failures\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", section, re.M) == ["kind", *get_args(FailureKind)]
 
 
 def test_files_that_could_not_be_written_are_told_apart():

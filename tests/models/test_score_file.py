@@ -66,10 +66,13 @@ def test_pages_damaged_later_are_found_out_when_they_are_read(tmp_path):
     assert len(said) == 1
 
 
-def test_values_that_are_none_are_damage_too(tmp_path):
+@pytest.mark.parametrize(
+    "change", ["embedding = x'010203'", "embedding = NULL", "score = 'much'", "taken = 'noon'"]
+)
+def test_values_that_are_none_are_damage_too(tmp_path, change):
     path = fill(tmp_path)
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE scores SET embedding = x'010203'")
+        connection.execute(f"UPDATE scores SET {change}")
     connection.close()
     said = []
     with ScoreCache(tmp_path, warn=said.append) as cache:

@@ -133,9 +133,9 @@ def test_stored_scores_become_chances_and_percentiles(scorer, tmp_path):
         for j, other in enumerate(items):
             assert scorer.probability(one.score, other.score) == compared.matrix[i][j]
     for nonsense in (float("nan"), float("inf"), "1", None):
-        with pytest.raises(UserInputError, match="no score"):
+        with pytest.raises(UserInputError, match="must be a finite number"):
             scorer.percentile(nonsense)
-        with pytest.raises(UserInputError, match="no score"):
+        with pytest.raises(UserInputError, match="must be a finite number"):
             scorer.probability(0.0, nonsense)
 
 

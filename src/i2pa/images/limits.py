@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from i2pa.errors import ImageError, UserInputError
+from i2pa.errors import ImageError, require
 
 _MEGA = 1_000_000
 
@@ -28,10 +28,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise UserInputError(
-                    f"the limit {name} is {value!r}", remedy="give a whole number above 0"
-                )
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            require(whole and value > 0, f"the limit {name}", value, "a whole number above 0")
 
     def check_size(self, width: int, height: int, pixels: int) -> None:
         """Raise ImageError for more than `pixels`, or too many on a side."""

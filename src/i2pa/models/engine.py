@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from i2pa.cores import usable_cores
-from i2pa.errors import ModelError, UserInputError
+from i2pa.errors import ModelError, UserInputError, require
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -121,10 +121,8 @@ def load_engine(
 def check_threads(threads: int | None) -> None:
     """Raise UserInputError unless it is None or a whole number above 0."""
     whole = isinstance(threads, Integral) and not isinstance(threads, bool)
-    if threads is not None and not (whole and threads >= 1):
-        raise UserInputError(
-            f"threads is {threads!r}", remedy="give a whole number above 0, or None for one a core"
-        )
+    good = threads is None or (whole and threads >= 1)
+    require(good, "threads", threads, "a whole number above 0, or None for one a core")
 
 
 def precision_named(name: str) -> str:

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from i2pa.models.score_file import (
+    DamagedError,
     allowed_bytes,
     bytes_on_disk,
     is_damage,
@@ -168,13 +169,8 @@ class ScoreCache:
                     "SELECT sha256, score, spread, embedding, taken FROM scores "
                     f"WHERE variant = {number} AND sha256 IN ({{}})"
                 )
-                for sha256, score, spread, embedding, taken in self._select(query, list(digests)):
-                    found[sha256] = KeptScore(
-                        float(score),
-                        spread,
-                        np.frombuffer(embedding, np.float16),
-                        taken and datetime.fromisoformat(taken),
-                    )
+                for sha256, *values in self._select(query, list(digests)):
+                    found[sha256] = _kept(*values)
         return found
 
     def write(
@@ -342,6 +338,15 @@ class ScoreCache:
                     f"DELETE FROM {table} WHERE rowid <= (SELECT min(rowid) + "
                     f"(max(rowid) - min(rowid)) * {1 - KEEP_SHARE:.2f} FROM {table})"
                 )
+
+
+def _kept(score: Any, spread: Any, embedding: Any, taken: Any) -> KeptScore:
+    """One row of the table. Raises DamagedError."""
+    try:
+        time = taken and datetime.fromisoformat(taken)
+        return KeptScore(float(score), spread, np.frombuffer(embedding, np.float16), time)
+    except (ValueError, TypeError) as error:
+        raise DamagedError(f"a kept score is none: {error}") from error
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -44,6 +44,10 @@ _NOT_TO_BE_WRITTEN_BY_SQLITE = {
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
+class DamagedError(sqlite3.DatabaseError):
+    """A value that was written whole cannot be read as what it is."""
+
+
 def scores_file(folder: str | os.PathLike[str] | None = None) -> Path:
     """The file of the cache of scores in `folder` (None: as `ScoreCache`)."""
     return Path(folder or cache_folder()) / _NAME
@@ -91,10 +95,7 @@ def open_scores(path: Path, wait_seconds: float) -> tuple[sqlite3.Connection, bo
 
 def is_damage(error: Exception) -> bool:
     """Whether an error says that what is in the file is broken."""
-    if isinstance(error, sqlite3.DatabaseError):
-        return _code(error) in _DAMAGED
-    # A value that was written whole cannot be read as what it is.
-    return isinstance(error, ValueError)
+    return isinstance(error, DamagedError) or _code(error) in _DAMAGED
 
 
 def set_aside(path: Path) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from i2pa.cores import usable_cores
-from i2pa.errors import ImageError, ModelError, UserInputError
+from i2pa.errors import ImageError, ModelError, UserInputError, require
 from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
 from i2pa.images.limits import LIMITS, Limits
@@ -127,7 +127,7 @@ class Scorer:
                 remedy="give spread_a and spread_b, which Scorer.measure tells",
             )
         for number in (score_a, score_b, *(spread or 0.0 for spread in spreads)):
-            _check_number(number)
+            _check_score(number)
         return self._chances.beats(score_a, score_b, spread_a or 0.0, spread_b or 0.0)
 
     def percentile(self, score: float) -> float:
@@ -135,7 +135,7 @@ class Scorer:
 
         Raises UserInputError for what is no finite number.
         """
-        _check_number(score)
+        _check_score(score)
         return float(percentile(score, self._quantiles)[0])
 
     def score_one(self, picture: Given, *, cache: ScoreCache | None = None) -> ScoredPicture:
@@ -308,6 +308,6 @@ def _of_all(errors: list[ImageError]) -> ImageError:
     return ImageError(what, kind=first.kind, where=first.where, remedy=first.remedy)
 
 
-def _check_number(number: float) -> None:
-    if not isinstance(number, Real) or not math.isfinite(number):
-        raise UserInputError(f"{number!r} is no score", remedy="give a finite number")
+def _check_score(number: float) -> None:
+    good = isinstance(number, Real) and math.isfinite(number)
+    require(good, "a score or spread", number, "a finite number")
