@@ -51,7 +51,7 @@ def test_a_closed_pipe_ends_quietly(examples):
 
 
 def kept_scores():
-    path = Path(os.environ["I2PA_CACHE"]) / "scores-1.sqlite"
+    path = Path(os.environ["I2PA_CACHE"]) / "scores-2.sqlite"
     if not path.exists():
         return 0
     with contextlib.closing(sqlite3.connect(path)) as connection:
@@ -106,7 +106,7 @@ def test_ranking_writes_nothing_but_what_is_asked_for(examples, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {path.name for path in written} <= {
-        f"scores-1.sqlite{end}" for end in ("", "-wal", "-shm")
+        f"scores-2.sqlite{end}" for end in ("", "-wal", "-shm")
     }
 
 
