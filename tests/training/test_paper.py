@@ -186,7 +186,7 @@ def test_another_start_is_another_run(run: Run) -> None:
     ).set_column(
         run.pairs.column_names.index("loser_image"), "loser_image", run.pairs["winner_image"]
     )
-    with pytest.raises(ModelError, match="another recipe, other pairs or other pictures"):
+    with pytest.raises(ModelError, match="of another recipe, other pairs or pictures"):
         small_run(renamed, run.pictures, SMALL, run.other, resume=True)
 
 
