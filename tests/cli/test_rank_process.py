@@ -9,12 +9,13 @@ import sqlite3
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from command_runner import one_line
 from PIL import Image
+
+from i2pa.models.score_file import scores_file
 
 
 def test_names_of_any_bytes_and_markup_are_printed_harmlessly(examples, tmp_path):
@@ -51,7 +52,7 @@ def test_a_closed_pipe_ends_quietly(examples):
 
 
 def kept_scores():
-    path = Path(os.environ["I2PA_CACHE"]) / "scores-2.sqlite"
+    path = scores_file()
     if not path.exists():
         return 0
     with contextlib.closing(sqlite3.connect(path)) as connection:
@@ -106,7 +107,7 @@ def test_ranking_writes_nothing_but_what_is_asked_for(examples, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {path.name for path in written} <= {
-        f"scores-2.sqlite{end}" for end in ("", "-wal", "-shm")
+        f"{scores_file().name}{end}" for end in ("", "-wal", "-shm")
     }
 
 
