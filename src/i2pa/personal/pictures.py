@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from i2pa.cores import usable_cores
-from i2pa.errors import DataError, ImageError, UserInputError
+from i2pa.errors import DataError, ImageError
 from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
 from i2pa.images.open import read_bytes
 from i2pa.images.transforms import Pixels
-from i2pa.models.cache import VectorStore, embeddings_folder
+from i2pa.models.cache import KeptVectors
 from i2pa.models.engine import Engine
 
 MOST_UNREADABLE = 0.05
@@ -99,9 +98,10 @@ def embed(
 
     What the cache holds under `name`, that of the model file and transform, is not computed again.
     """
-    kept = _Kept(name, width, reading)
+    kept = KeptVectors(name, width, np.float32, reading.warn) if reading.use_cache else None
     by_digest = {picture.sha256: picture for picture in pictures}
-    found = kept.read(list(by_digest))
+    known = kept.read(list(by_digest)) if kept else {}
+    found = {digest: vector.astype(np.float64) for digest, vector in known.items()}
     missing = [picture for digest, picture in by_digest.items() if digest not in found]
     broken: dict[str, Failure] = {}
     done = 0
@@ -114,7 +114,8 @@ def embed(
                     broken[picture.sha256] = result
                 else:
                     new[picture.sha256] = result
-            kept.add(new)
+            if kept and new:
+                kept.add(list(new), np.stack(list(new.values())))
             found |= {digest: vector.astype(np.float64) for digest, vector in new.items()}
             done += len(batch)
             if reading.progress:
@@ -125,38 +126,6 @@ def embed(
         if picture.sha256 in broken
     ]
     return found, failures
-
-
-class _Kept:
-    """Embeddings in the cache folder; a cache that cannot be used costs one warning."""
-
-    def __init__(self, name: str, width: int, reading: Reading) -> None:
-        self._warn = reading.warn
-        self._store: VectorStore | None = None
-        if reading.use_cache:
-            with self._going_on_without():
-                self._store = VectorStore(embeddings_folder() / name, width, np.float32)
-
-    def read(self, digests: Sequence[str]) -> dict[str, Floats]:
-        with self._going_on_without():
-            if self._store:
-                rows = self._store.rows(digests)
-                vectors = self._store.read(list(rows.values())).astype(np.float64)
-                return dict(zip(rows, vectors, strict=True))
-        return {}
-
-    def add(self, vectors: dict[str, npt.NDArray[np.floating]]) -> None:
-        with self._going_on_without():
-            if self._store and vectors:
-                self._store.append(list(vectors), np.stack(list(vectors.values())))
-
-    @contextmanager
-    def _going_on_without(self) -> Iterator[None]:
-        try:
-            yield
-        except (UserInputError, OSError) as error:
-            self._store = None
-            self._warn(f"going on without the cache: {error}")
 
 
 def check_readable(given: int, failures: Sequence[Failure], *, allow: bool) -> None:
