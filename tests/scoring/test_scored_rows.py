@@ -65,7 +65,7 @@ def test_scores_keep_no_embedding(scorer, album):
     def look(done, total):
         nonlocal most
         if done % 50 == 0:
-            most = max(most, sum(isinstance(one, Measured) for one in gc.get_objects()))
+            most = max(most, sum(type(one) is Measured for one in gc.get_objects()))
 
     with ScoreCache() as cache:
         scorer.score(album, cache=cache)
