@@ -12,6 +12,8 @@ from i2pa.training.recipes import NetworkRecipe
 from i2pa.training.trained import TrainedModel
 from i2pa.words import many
 
+_PICTURES_SHOWN = 5
+
 FROM_RANDOM_WEIGHTS = "starts from random weights, not from weights that know pictures"
 
 
@@ -90,8 +92,24 @@ def _data(model: TrainedModel, inputs: Mapping[str, str]) -> Iterator[str]:
     for name, digest in inputs.items():
         yield f"| {name} | {digest} |"
     yield ""
+    yield from _unreadable(model)
     rules = ", ".join(model.data.rules_sha256) or "not recorded in the pairs"
     yield f"Hash of the rules that made the pairs (`rules_sha256`): {rules}."
+
+
+def _unreadable(model: TrainedModel) -> Iterator[str]:
+    """The first pictures that could not be used, and why; `run.json` lists all."""
+    if not model.unreadable:
+        return
+    yield f"{many(len(model.unreadable), 'picture')} could not be read:"
+    yield ""
+    for picture in model.unreadable[:_PICTURES_SHOWN]:
+        # Names and reasons quote what strangers wrote.
+        text = " ".join(f"{picture.path}: {picture.reason}".split()).replace("`", "'")
+        yield f"- `{text}`"
+    if (more := len(model.unreadable) - _PICTURES_SHOWN) > 0:
+        yield f"- and {more:,} more, in `run.json`"
+    yield ""
 
 
 def _training(model: TrainedModel) -> Iterator[str]:
@@ -114,7 +132,9 @@ def _training(model: TrainedModel) -> Iterator[str]:
     yield f"| recipe {recipe.name} | |"
     yield "|---|---|"
     for name, value in dataclasses.asdict(recipe).items():
-        if name != "name":
+        if name == "l2" and isinstance(recipe, NetworkRecipe):
+            yield f"| l2 (of all weights, in the gradient) | {_words(value)} |"
+        elif name != "name":
             yield f"| {name} | {_words(value)} |"
 
 
