@@ -100,11 +100,11 @@ def train(
     ] = None,
     rate_body: Annotated[
         float | None,
-        typer.Option(min=0, help="Adam's rate, but for the head.", rich_help_panel=NETWORK),
+        typer.Option(min=0, max=1, help="Adam's rate, but for the head.", rich_help_panel=NETWORK),
     ] = None,
     rate_head: Annotated[
         float | None,
-        typer.Option(min=0, help="Adam's rate of the head.", rich_help_panel=NETWORK),
+        typer.Option(min=0, max=1, help="Adam's rate of the head.", rich_help_panel=NETWORK),
     ] = None,
     all_pairs: Annotated[
         bool | None,

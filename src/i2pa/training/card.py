@@ -124,6 +124,7 @@ def _training(model: TrainedModel) -> Iterator[str]:
                 f"- In that epoch: training loss {best.train_loss:.4f}, accuracy on training pairs "
                 f"{best.train_accuracy:.3f}, on validation pairs {best.val_accuracy:.3f}"
             )
+        yield f"- ℓ2 of all weights, in Adam's gradient: {recipe.l2:g}"
         if recipe.flip_labels:
             yield f"- **{100 * recipe.flip_labels:g} % of the training labels were turned round.**"
     yield ""
@@ -132,9 +133,7 @@ def _training(model: TrainedModel) -> Iterator[str]:
     yield f"| recipe {recipe.name} | |"
     yield "|---|---|"
     for name, value in dataclasses.asdict(recipe).items():
-        if name == "l2" and isinstance(recipe, NetworkRecipe):
-            yield f"| l2 (of all weights, in the gradient) | {_words(value)} |"
-        elif name != "name":
+        if name != "name":
             yield f"| {name} | {_words(value)} |"
 
 

@@ -46,9 +46,10 @@ class NetworkRecipe:
     `rate_head` are Adam's, multiplied by `decay` an epoch; `l2` is added to the gradient.
     `patience` stops after so many epochs without a better one, by validation accuracy and then
     loss. `start` is where weights begin: the backbone's with a new head, or the probe's head on
-    it. `freeze_norm` keeps batch norm's statistics. `by_user` keeps a user's pairs in one batch, each picture forward
-    once; `per_user` lets users count alike; `nuisance` trains the clock's share beside the
-    pictures. `wise` mixes the weights at the start and the end (WiSE-FT), 1 being the end alone.
+    it. `freeze_norm` keeps batch norm's statistics. `by_user` keeps a user's pairs in one batch,
+    each picture forward once; `per_user` lets users count alike; `nuisance` trains the clock's
+    share beside the pictures. `wise` mixes the weights at the start and the end (WiSE-FT), 1 being
+    the end alone.
     `all_pairs` makes batches of pictures, `batch` of them, a user's together, and every listed pair
     of two pictures in a batch counts: each picture forward once an epoch. `frozen_blocks` of the
     backbone, the first ones, keep their weights, and what they give is computed once a picture.
