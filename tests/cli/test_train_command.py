@@ -59,6 +59,11 @@ def command(place: Path, out: Path, *options: object) -> tuple[object, ...]:
         (("--recipe", "paper", "--loss", "L1"), "unknown loss 'L1'; choose from hard, soft"),
         (("--recipe", "paper", "--precision", "int8"), "unknown precision 'int8'; choose from"),
         (("--recipe", "paper", "--resume", "--overwrite"), "choose one"),
+        (
+            ("--recipe", "paper", "--batch", 8, "--accumulate", 9),
+            "--accumulate 9 cuts a batch of 8 into more passes",
+        ),
+        (("--recipe", "paper", "--l2", "inf"), "--l2 is inf"),
     ],
 )
 def test_options_without_a_meaning_are_refused_in_a_line(
@@ -112,7 +117,7 @@ def test_finetune_records_all_that_was_asked_for(
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     code, said, _ = run(capsys, *command(place, out, *SMALL, *asked, "--resume"))
     assert code == 0
-    assert "this run is finished" in said
+    assert "this run is finished, 1 epoch done: to go on, give more --epochs" in said
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
     code, _, err = run(capsys, *command(place, out, *SMALL, "--resume"))
     assert code == 2

@@ -125,6 +125,10 @@ def test_imagenet_files_load_without_their_last_layer(imagenet_state, tmp_path, 
         ({"fc.weight": torch.tensor(1.0)}, "fc.weight has the shape"),
         ({"fc.bias": None}, "no tensor fc.bias"),
         ({"bn1.bias": torch.zeros(64, dtype=torch.int8)}, "bn1.bias holds torch.int8"),
+        (
+            {"bn1.bias": torch.tensor([float("nan"), float("inf")] + [0.0] * 62)},
+            "2 of 64 numbers in the tensor bn1.bias are not finite",
+        ),
     ],
 )
 def test_a_file_of_another_network_is_refused_by_its_first_tensor(

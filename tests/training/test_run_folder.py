@@ -17,6 +17,7 @@ from PIL import Image
 from torch import nn
 
 from i2pa.errors import ModelError, UserInputError
+from i2pa.images.failure import Failure
 from i2pa.metrics.accuracy import Accuracy, pairwise_accuracy
 from i2pa.models.backbones import RANDOM, BackboneWeights
 from i2pa.models.metadata import QUANTILES, ModelMetadata, Reference
@@ -238,12 +239,15 @@ def test_a_finished_run_goes_on_only_for_more_epochs_or_patience(tmp_path: Path)
     recipe = replace(FINETUNE, epochs=10, patience=3)
     assert not nothing_left(tmp_path, recipe, inputs)
     finished(tmp_path, recipe, done=10, best=9)
-    assert nothing_left(tmp_path, recipe, inputs)
+    assert nothing_left(tmp_path, recipe, inputs) == "10 epochs done: to go on, give more --epochs"
     assert nothing_left(tmp_path, replace(recipe, epochs=4), inputs)
     assert not nothing_left(tmp_path, replace(recipe, epochs=11), inputs)
     finished(tmp_path, recipe, done=7, best=4)
-    assert nothing_left(tmp_path, recipe, inputs)
-    assert nothing_left(tmp_path, replace(recipe, epochs=20), inputs)
+    impatient = "no better epoch since epoch 4: to go on, give more --patience"
+    assert nothing_left(tmp_path, recipe, inputs) == impatient
+    assert nothing_left(tmp_path, replace(recipe, epochs=20), inputs) == impatient
+    both = nothing_left(tmp_path, replace(recipe, epochs=7), inputs)
+    assert both.endswith("to go on, give more --epochs and --patience")
     assert not nothing_left(tmp_path, replace(recipe, patience=5), inputs)
     assert not nothing_left(tmp_path, replace(recipe, patience=None), inputs)
     for other, data in ((replace(recipe, seed=1), inputs), (recipe, {"pairs.parquet": "e" * 64})):
@@ -283,3 +287,20 @@ def test_only_a_runs_own_files_are_removed(tmp_path: Path) -> None:
     remove_run(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {EVENTS_FOLDER, "notes.txt"}
     assert [path.name for path in events.iterdir()] == ["notes.txt"]
+
+
+def test_a_card_lists_the_first_pictures_that_could_not_be_read() -> None:
+    lost = tuple(
+        Failure(f"u{n}.jpg", "missing", "no such\nfile, `ls` says\n# no heading") for n in range(7)
+    )
+    card = model_card(model(PAPER, unreadable=lost), "e" * 64, {})
+    assert "7 pictures could not be read:\n" in card
+    assert "\n- `u4.jpg: no such file, 'ls' says # no heading`\n- and 2 more, in `run.json`" in card
+    assert "u5.jpg" not in card
+    assert "could not be read:" not in model_card(model(PAPER), "e" * 64, {})
+
+
+def test_a_card_says_what_the_l2_of_a_network_is() -> None:
+    said = "- ℓ2 of all weights, in Adam's gradient: 0.0001\n"
+    assert said in model_card(model(PAPER), "e" * 64, {})
+    assert "Adam" not in model_card(model(PROBE), "e" * 64, {})

@@ -15,8 +15,9 @@ from i2pa.models.onnx_engine import OnnxEngine
 from i2pa.pairs import pairs_from_levels, split_pairs
 from i2pa.pairs.schema import PAIRS, write_pairs
 from i2pa.scoring import load_model
-from i2pa.training import PROBE, check_run_folder, export_run, train, write_run
+from i2pa.training import FINETUNE, PROBE, check_run_folder, export_run, train, write_run
 from i2pa.training.features import image_features
+from i2pa.training.train import _advise_on_precision
 
 pytestmark = pytest.mark.slow
 
@@ -150,6 +151,50 @@ def test_pairs_without_pictures_are_left_out_and_counted(pairs, album):
     model = train(broken, album)
     assert model.pairs_without_picture == 2
     assert [(u.path, u.reason) for u in model.unreadable] == [("gone.png", "no such file")]
+
+
+@pytest.mark.parametrize("recipe", [PROBE, FINETUNE])
+def test_too_many_pairs_without_pictures_stop_every_recipe(pairs, album, recipe):
+    images = pairs["loser_image"].to_pylist()
+    images[:3] = ["gone.png"] * 3
+    broken = pairs.set_column(
+        pairs.column_names.index("loser_image"), "loser_image", pa.array(images)
+    )
+    with pytest.raises(DataError, match=r"3 of 54 pairs lack a picture .*--allow-unreadable"):
+        train(broken, album, recipe)
+    assert train(broken, album, allow_unreadable=True).pairs_without_picture == 3
+
+
+def test_an_l2_that_was_given_is_called_fixed(pairs, album):
+    assert train(pairs, album, replace(PROBE, l2=0.3)).chosen == "ℓ2 0.3 (fixed)"
+    assert train(pairs, album).chosen.endswith("(least out-of-fold log loss)")
+
+
+def test_weights_that_cannot_weigh_are_refused_in_every_part(pairs, album):
+    def weighing(table, weights):
+        place = table.column_names.index("weight")
+        return table.set_column(place, "weight", pa.array(weights, pa.float64()))
+
+    n = pairs.num_rows
+    with pytest.raises(DataError, match=r"pairs: column weight: 1 of 54 values"):
+        train(weighing(pairs, [float("nan"), *[1.0] * (n - 1)]), album)
+    parts = split_pairs(pairs, fractions=(0.7, 0.15, 0.15)).pairs
+    zero = [0.0 if part == "train" else 1.0 for part in parts["split"].to_pylist()]
+    with pytest.raises(DataError, match=r"pairs, part 'train': column weight: all \d+ pairs"):
+        train(weighing(parts, zero), album)
+
+
+def test_float16_without_cuda_is_warned_of(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    said = []
+    for precision in ("float32", "bfloat16", "float16"):
+        _advise_on_precision(replace(FINETUNE, precision=precision), said.append)
+    (line,) = said
+    assert line.startswith("float16 is made for CUDA")
+    assert "bfloat16" in line
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    _advise_on_precision(replace(FINETUNE, precision="float16"), said.append)
+    assert len(said) == 1
 
 
 def test_one_user_and_missing_folders_are_named(pairs, album, tmp_path):

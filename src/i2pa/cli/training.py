@@ -41,7 +41,12 @@ def train(
     name: Annotated[str, typer.Option(help="Name of the model.")] = "my-model",
     version: Annotated[int, typer.Option(min=1, help="Version of the model.")] = 1,
     l2: Annotated[
-        float | None, typer.Option(min=0, help="Fixed ℓ2 (default: cross-validated).")
+        float | None,
+        typer.Option(
+            min=0,
+            help="Fixed ℓ2 of the probe's head (default: cross-validated); of a whole network, "
+            "that in Adam's gradient (default: 1e-4).",
+        ),
     ] = None,
     transform: Annotated[str | None, typer.Option(help="Preprocessing.")] = None,
     backbone: Annotated[str | None, typer.Option(help="The network to train a head on.")] = None,
@@ -93,6 +98,14 @@ def train(
     precision: Annotated[
         str | None, typer.Option(help="float32, bfloat16 or float16.", rich_help_panel=NETWORK)
     ] = None,
+    rate_body: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Adam's rate, but for the head.", rich_help_panel=NETWORK),
+    ] = None,
+    rate_head: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Adam's rate of the head.", rich_help_panel=NETWORK),
+    ] = None,
     all_pairs: Annotated[
         bool | None,
         typer.Option(
@@ -135,7 +148,6 @@ def train(
         typer.Option(
             "--allow-unreadable",
             help="Go on though over 5 % of pairs lack a picture.",
-            rich_help_panel=NETWORK,
         ),
     ] = False,
 ) -> None:
@@ -169,6 +181,8 @@ def train(
         "batch": batch,
         "accumulate": accumulate,
         "precision": precision,
+        "rate_body": rate_body,
+        "rate_head": rate_head,
         "nuisance": nuisance,
         "all_pairs": all_pairs,
         "frozen_blocks": frozen_blocks,
@@ -198,9 +212,9 @@ def train(
         # That they cannot be made should be told before hours of training.
         to_leave_out(learn, folds)
     inputs = {label: hashlib.sha256(path.read_bytes()).hexdigest() for label, path in files.items()}
-    if resume and not isinstance(chosen, Recipe) and nothing_left(out, chosen, inputs):
+    if resume and not isinstance(chosen, Recipe) and (why := nothing_left(out, chosen, inputs)):
         if is_first_process():
-            print(f"{out}: this run is finished; more --epochs or --patience let it go on")
+            print(f"{out}: this run is finished, {why}")
         return
     if is_first_process():
         if overwrite:

@@ -76,7 +76,8 @@ def fitted(
 ) -> dict[str, Tensor]:
     """The tensors of `given` under every name in `wanted`, each of the shape it has there.
 
-    Raises ModelError naming the first that lacks, differs or, last of all, is not wanted.
+    Raises ModelError naming the first that lacks, differs, holds NaN or an infinity or, last of
+    all, is not wanted.
     """
     state: dict[str, Tensor] = {}
     for name, like in wanted.items():
@@ -93,6 +94,12 @@ def fitted(
             )
         if state[name].is_floating_point() != like.is_floating_point():
             raise _misfit(f"{name} holds {state[name].dtype}, not {like.dtype}", where)
+        if like.is_floating_point() and (bad := int((~torch.isfinite(state[name])).sum())):
+            raise ModelError(
+                f"{bad:,} of {state[name].numel():,} numbers in the tensor {name} are not finite",
+                where=where,
+                remedy="give the weights of a training that did not diverge",
+            )
     for name in given:
         if name not in wanted:
             raise _misfit(f"the tensor {name} has no place in this network", where)

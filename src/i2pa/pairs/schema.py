@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -63,6 +64,24 @@ def check_pairs_table(pairs: object, name: str = "pairs") -> None:
     if missing:
         raise DataError(
             f"{name} is not a table of pairs: it has no {', '.join(missing[:4])}", remedy=remedy
+        )
+
+
+def check_pair_weights(pairs: pa.Table, where: str) -> None:
+    """Refuse pairs whose `weight` cannot weigh: not known, not finite, below 0, or 0 throughout.
+
+    Raises DataError naming `where` they come from, the column, and how many.
+    """
+    weight = pairs["weight"].cast(pa.float64()).to_numpy()
+    bad = int((~(np.isfinite(weight) & (weight >= 0))).sum())
+    if bad or (len(weight) and not weight.any()):
+        what = (
+            f"{bad:,} of {len(weight):,} values are empty, NaN, infinite or below 0"
+            if bad
+            else f"all {len(weight):,} pairs weigh 0"
+        )
+        raise DataError(
+            f"column weight: {what}", where=where, remedy="fill it with numbers above 0, such as 1"
         )
 
 
@@ -156,7 +175,8 @@ def _plain(pairs: pa.Table) -> pa.Table:
 def read_pairs(path: str | os.PathLike[str]) -> pa.Table:
     """Read pairs.parquet (schema PAIRS, metadata kept).
 
-    Raises UserInputError when there is no such file, DataError when it holds no pairs table.
+    Raises UserInputError when there is no such file, DataError when it holds no pairs table or
+    weights that cannot weigh.
     """
     file = Path(path)
     if not file.is_file():
@@ -176,6 +196,8 @@ def read_pairs(path: str | os.PathLike[str]) -> pa.Table:
         )
     try:
         table = pq.read_table(file, columns=PAIRS.names)
-        return table.cast(PAIRS.with_metadata(table.schema.metadata))
+        pairs = table.cast(PAIRS.with_metadata(table.schema.metadata))
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"damaged ({error})", where=str(file), remedy=remedy) from error
+    check_pair_weights(pairs, str(file))
+    return pairs

@@ -12,6 +12,8 @@ from i2pa.training.recipes import NetworkRecipe
 from i2pa.training.trained import TrainedModel
 from i2pa.words import many
 
+_PICTURES_SHOWN = 5
+
 FROM_RANDOM_WEIGHTS = "starts from random weights, not from weights that know pictures"
 
 
@@ -90,8 +92,24 @@ def _data(model: TrainedModel, inputs: Mapping[str, str]) -> Iterator[str]:
     for name, digest in inputs.items():
         yield f"| {name} | {digest} |"
     yield ""
+    yield from _unreadable(model)
     rules = ", ".join(model.data.rules_sha256) or "not recorded in the pairs"
     yield f"Hash of the rules that made the pairs (`rules_sha256`): {rules}."
+
+
+def _unreadable(model: TrainedModel) -> Iterator[str]:
+    """The first pictures that could not be used, and why; `run.json` lists all."""
+    if not model.unreadable:
+        return
+    yield f"{many(len(model.unreadable), 'picture')} could not be read:"
+    yield ""
+    for picture in model.unreadable[:_PICTURES_SHOWN]:
+        # Names and reasons quote what strangers wrote.
+        text = " ".join(f"{picture.path}: {picture.reason}".split()).replace("`", "'")
+        yield f"- `{text}`"
+    if (more := len(model.unreadable) - _PICTURES_SHOWN) > 0:
+        yield f"- and {more:,} more, in `run.json`"
+    yield ""
 
 
 def _training(model: TrainedModel) -> Iterator[str]:
@@ -106,6 +124,7 @@ def _training(model: TrainedModel) -> Iterator[str]:
                 f"- In that epoch: training loss {best.train_loss:.4f}, accuracy on training pairs "
                 f"{best.train_accuracy:.3f}, on validation pairs {best.val_accuracy:.3f}"
             )
+        yield f"- ℓ2 of all weights, in Adam's gradient: {recipe.l2:g}"
         if recipe.flip_labels:
             yield f"- **{100 * recipe.flip_labels:g} % of the training labels were turned round.**"
     yield ""

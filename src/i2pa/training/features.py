@@ -80,7 +80,7 @@ def image_features(
     places = existing_folders(folders)
     files, unreadable = _find(images, places)
     weights = backbone_weights(backbone) if isinstance(backbone, str) else backbone
-    kept = _Kept.of(weights, transform, _first_only(warn or _as_warning))
+    kept = _Kept.of(weights, transform, _first_only(warn or as_warning))
     digests = list({file.sha256 for file in files})
     embeddings, statistics = kept.embeddings.read(digests), kept.properties.read(digests)
     known = embeddings.keys() & statistics.keys()
@@ -108,7 +108,8 @@ def image_features(
     )
 
 
-def _as_warning(message: str) -> None:
+def as_warning(message: str) -> None:
+    """What happens to a line of warning that nobody asked for."""
     warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 

@@ -66,6 +66,11 @@ class Gathered:
         return is_graded(self.learn)
 
     @property
+    def missing(self) -> int:
+        """How many pairs to learn from lack a readable picture."""
+        return int(self.learn.num_rows) - len(self.used)
+
+    @property
     def data(self) -> DataFacts:
         """What is learnt from, in numbers."""
         rules = pc.unique(self.used_table["rules_sha256"].cast(pa.string())).drop_null()

@@ -1,10 +1,11 @@
 """Training a whole network on pairs, epoch by epoch.
 
 One forward pass over the pictures of a batch, each once; their scores' differences against the
-labels, or what another objective asks; the best epoch by validation accuracy is kept. Everything
-drawn at random comes from the seed and the epoch, and a checkpoint follows each epoch, so a run
-that was killed goes on to the same weights. Under torchrun each process takes its share of every
-batch. What a network is and where pictures lie stay out.
+labels, or what another objective asks; the best epoch by validation accuracy is kept, at equal
+accuracy that of the lower validation loss. Everything drawn at random comes from the seed and the
+epoch, and a checkpoint follows each epoch, so a run that was killed goes on to the same weights.
+Under torchrun each process takes its share of every batch. What a network is and where pictures lie
+stay out.
 """
 
 from __future__ import annotations
@@ -23,19 +24,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from i2pa.errors import DataError, FailureKind
+from i2pa.errors import FailureKind
 from i2pa.training.batches import Floats, Ints, LabelledPairs
 from i2pa.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from i2pa.training.diverged import check_loss, check_weights
 from i2pa.training.fast import fast_steps
 from i2pa.training.feed import Feed
+from i2pa.training.missing import check_missing
 from i2pa.training.objective import Network, Objective, P
 from i2pa.training.pairwise import PairObjective
 from i2pa.training.processes import Processes
 from i2pa.training.recipes import NetworkRecipe
 from i2pa.training.validation import rate_pictures, validate
-
-MOST_UNREADABLE = 0.05
-"""Share of pairs without a readable picture above which training stops, unless allowed."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ def fit(
     told pairs (or posts) seen, and all of the run; `on_epoch`, in the first process, every epoch
     so far. `about` names what the numbers here do not tell: pictures and weights. Raises DataError
     where too many pairs lack a readable picture, ModelError where the checkpoint to go on from is
-    another run's.
+    another run's, or where a loss, a weight or a score is not finite; the checkpoint is then that
+    of the last epoch in which all were.
     """
     aim: Objective[Any] = objective or PairObjective(pairs, recipe)
     device = processes.device
@@ -117,7 +118,7 @@ def fit(
     trained = processes.shared(network)
 
     def scored(rows: Ints) -> Floats:
-        return rate_pictures(network, feed, rows, recipe, processes)[0]
+        return rate_pictures(network, feed, rows, recipe, processes, kept=len(history))[0]
 
     with fast_steps(network.ranker, recipe, device):
         for epoch in range(len(history) + 1, recipe.epochs + 1):
@@ -136,6 +137,8 @@ def fit(
                 ends_batch = i % recipe.accumulate == 0
                 with nullcontext() if ends_batch else processes.no_sync(trained):
                     value, counts = aim.loss(trained, part, pictures, whole)
+                    step = (i - 1) // recipe.accumulate + 1
+                    check_loss(value.detach(), recipe, epoch=epoch, step=step)
                     # Processes average their gradients; a batch's is their sum.
                     torch.autograd.backward(scaler.scale(value * processes.n))
                     sums += counts
@@ -150,6 +153,7 @@ def fit(
                 _check_readable(feed, pairs, allow=allow_unreadable)
             total, right, n = processes.summed(sums).tolist()
             seconds = time.perf_counter() - start
+            check_weights(network, recipe, epoch=epoch)
             upward = aim.upward(scored)
             val_loss, val_accuracy = validate(scored, held_out, downward=_downward(upward))
             row = Epoch(
@@ -162,9 +166,7 @@ def fit(
                 rate=recipe.rate_head * recipe.decay ** (epoch - 1),
             )
             history.append(row)
-            if not len(held_out) or val_accuracy > max(
-                (e.val_accuracy for e in history[:-1]), default=-1
-            ):
+            if not len(held_out) or not best or _is_better(row, history[best - 1]):
                 best, best_weights = epoch, _copied(network)
             if processes.is_first:
                 save_checkpoint(
@@ -187,6 +189,11 @@ def fit(
     network.eval()
     downward = _downward(aim.upward(scored))
     return Fitted(tuple(history), best, dict(feed.unreadable), downward)
+
+
+def _is_better(epoch: Epoch, best: Epoch) -> bool:
+    """Whether an epoch is the more accurate, or as accurate at a lower validation loss."""
+    return (epoch.val_accuracy, -epoch.val_loss) > (best.val_accuracy, -best.val_loss)
 
 
 def _downward(upward: float | None) -> bool:
@@ -230,12 +237,7 @@ def _check_readable(feed: Feed, pairs: LabelledPairs, *, allow: bool) -> None:
         return
     rows = np.array(list(feed.unreadable))
     lost = int((np.isin(pairs.winner, rows) | np.isin(pairs.loser, rows)).sum())
-    if lost > MOST_UNREADABLE * len(pairs):
-        raise DataError(
-            f"{lost:,} of {len(pairs):,} pairs lack a picture that can be read, more than "
-            f"{MOST_UNREADABLE:.0%}",
-            remedy="mend the pictures, or --allow-unreadable",
-        )
+    check_missing(lost, len(pairs), allow=False)
 
 
 def _copied(network: nn.Module) -> dict[str, Tensor]:

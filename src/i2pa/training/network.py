@@ -32,7 +32,7 @@ from i2pa.training.feed import EarlyFeed, Feed, PictureFeed
 from i2pa.training.gather import Gathered
 from i2pa.training.journal import journal
 from i2pa.training.labelled import labelled
-from i2pa.training.loop import MOST_UNREADABLE, Epoch, Fitted, fit
+from i2pa.training.loop import Epoch, Fitted, fit
 from i2pa.training.losses import loss_named
 from i2pa.training.measure import calibrate, reference
 from i2pa.training.objective import Network
@@ -70,7 +70,7 @@ def train_network(
     the part `val` of the pairs, or, without one, on a tenth of the users that is then held out of
     training. `kept` says whether `folder` outlives the call.
     """
-    lost = _missing(gathered, allow=allow_unreadable)
+    lost = gathered.missing
     gathered = _with_validation(gathered, recipe.seed)
     features = gathered.features
     found = fit_network(
@@ -262,19 +262,6 @@ def _with_validation(gathered: Gathered, seed: int) -> Gathered:
         used=gathered.used.at(kept),
         used_table=gathered.used_table.take(kept),
     )
-
-
-def _missing(gathered: Gathered, *, allow: bool) -> int:
-    """How many pairs lack a picture; raises DataError where that is too many."""
-    n: int = gathered.learn.num_rows
-    lost = n - len(gathered.used)
-    if lost > MOST_UNREADABLE * n and not allow:
-        raise DataError(
-            f"{lost:,} of {n:,} pairs lack a picture that can be read, more than "
-            f"{MOST_UNREADABLE:.0%}",
-            remedy="mend the pictures, or --allow-unreadable",
-        )
-    return lost
 
 
 def _about(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
@@ -43,11 +44,12 @@ class NetworkRecipe:
 
     `batch` counts pairs; `accumulate` cuts a batch into so many passes. `rate_body` and
     `rate_head` are Adam's, multiplied by `decay` an epoch; `l2` is added to the gradient.
-    `patience` stops after so many epochs without a better validation accuracy. `start` is where
-    weights begin: the backbone's with a new head, or the probe's head on it. `freeze_norm` keeps
-    batch norm's statistics. `by_user` keeps a user's pairs in one batch, each picture forward
-    once; `per_user` lets users count alike; `nuisance` trains the clock's share beside the
-    pictures. `wise` mixes the weights at the start and the end (WiSE-FT), 1 being the end alone.
+    `patience` stops after so many epochs without a better one, by validation accuracy and then
+    loss. `start` is where weights begin: the backbone's with a new head, or the probe's head on
+    it. `freeze_norm` keeps batch norm's statistics. `by_user` keeps a user's pairs in one batch,
+    each picture forward once; `per_user` lets users count alike; `nuisance` trains the clock's
+    share beside the pictures. `wise` mixes the weights at the start and the end (WiSE-FT), 1 being
+    the end alone.
     `all_pairs` makes batches of pictures, `batch` of them, a user's together, and every listed pair
     of two pictures in a batch counts: each picture forward once an epoch. `frozen_blocks` of the
     backbone, the first ones, keep their weights, and what they give is computed once a picture.
@@ -126,9 +128,12 @@ RECIPES: dict[str, Recipe | NetworkRecipe] = {
 
 
 def check_recipe(recipe: object) -> None:
-    """Raise ArgumentError for anything but a recipe, such as its name."""
+    """Raise ArgumentError for anything but a recipe, such as its name; UserInputError for one
+    that cuts a batch into more passes than it has items."""
     good = isinstance(recipe, (Recipe, NetworkRecipe))
     require(good, "recipe", recipe, "a recipe, such as i2pa.training.PROBE")
+    if isinstance(recipe, NetworkRecipe):
+        _check_passes(recipe)
 
 
 def head_before(recipe: NetworkRecipe) -> Recipe:
@@ -156,6 +161,8 @@ def changed(recipe: Recipe | NetworkRecipe, changes: Mapping[str, Any]) -> Recip
                 f"--{name.replace('_', '-')} means nothing to the recipe {recipe.name}",
                 remedy="leave it out, or choose another --recipe",
             )
+        if isinstance(given[name], float) and not math.isfinite(given[name]):
+            raise UserInputError(f"--{name.replace('_', '-')} is {given[name]}, which is no number")
     precision = given.get("precision", "float32")
     if precision not in get_args(Precision):
         choices = ", ".join(get_args(Precision))
@@ -163,9 +170,20 @@ def changed(recipe: Recipe | NetworkRecipe, changes: Mapping[str, Any]) -> Recip
     if "loss" in given:
         loss_named(given["loss"])
     made = replace(recipe, **given)
-    if isinstance(made, NetworkRecipe) and made.frozen_blocks:
-        _check_frozen(made)
+    if isinstance(made, NetworkRecipe):
+        _check_passes(made)
+        if made.frozen_blocks:
+            _check_frozen(made)
     return made
+
+
+def _check_passes(recipe: NetworkRecipe) -> None:
+    if not 1 <= recipe.accumulate <= recipe.batch:
+        raise UserInputError(
+            f"--accumulate {recipe.accumulate} cuts a batch of {recipe.batch} into more passes "
+            "than there is to share out",
+            remedy=f"give 1 to {recipe.batch} passes, or a larger --batch",
+        )
 
 
 def _check_frozen(recipe: NetworkRecipe) -> None:

@@ -37,6 +37,7 @@ from i2pa.training.curves import CURVES_FILE, draw_curves
 from i2pa.training.journal import METRICS_FILE, as_csv, remove_events
 from i2pa.training.recipes import NetworkRecipe
 from i2pa.training.trained import TrainedModel
+from i2pa.words import many
 
 WEIGHTS_FILE = "model.safetensors"
 RUN_FILE = "run.json"
@@ -109,15 +110,16 @@ def how_stopped(folder: Path) -> str:
     return f"stopped; {folder} holds the checkpoint after epoch {epoch}: --resume goes on from it"
 
 
-def nothing_left(folder: Path, recipe: NetworkRecipe, inputs: Mapping[str, str]) -> bool:
-    """Whether `folder` holds a finished run of `recipe` on `inputs` that would not go on.
+def nothing_left(folder: Path, recipe: NetworkRecipe, inputs: Mapping[str, str]) -> str:
+    """Why a finished run of `recipe` on `inputs` in `folder` would not go on, and what helps.
 
-    It goes on where `recipe` asks for more epochs, or for more patience. Raises UserInputError
+    Empty where there is none, or where `recipe` lets it go on: with more epochs, or more patience
+    where that ended it. Raises UserInputError
     where the finished run is of another recipe or other data, or its checkpoint is gone;
     ModelError where its record cannot be read.
     """
     if not (folder / RUN_FILE).is_file():
-        return False
+        return ""
     try:
         record = json.loads((folder / RUN_FILE).read_text())
         before, known = record["recipe"], record["inputs"]
@@ -131,16 +133,21 @@ def nothing_left(folder: Path, recipe: NetworkRecipe, inputs: Mapping[str, str])
             where=str(folder),
             remedy="give the same options, or add --overwrite in place of --resume",
         )
-    impatient = recipe.patience is not None and done - best >= recipe.patience
-    if done >= recipe.epochs or impatient:
-        return True
+    stops = []
+    if done >= recipe.epochs:
+        stops.append((f"{many(done, 'epoch')} done", "--epochs"))
+    if recipe.patience is not None and done - best >= recipe.patience:
+        stops.append((f"no better epoch since epoch {best}", "--patience"))
+    if stops:
+        reasons, helps = zip(*stops, strict=True)
+        return f"{', '.join(reasons)}: to go on, give more {' and '.join(helps)}"
     if not (folder / CHECKPOINT_FILE).is_file():
         raise UserInputError(
             "its checkpoint is gone, so the run cannot go on",
             where=str(folder),
             remedy="add --overwrite in place of --resume to begin anew",
         )
-    return False
+    return ""
 
 
 def check_run_folder(folder: Path, *, overwrite: bool = False, resume: bool = False) -> None:

@@ -10,21 +10,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
+import torch
 
 from i2pa.errors import DataError, UserInputError, require
 from i2pa.images.named import Folders
 from i2pa.models.backbones import BackboneWeights, WeightsSource, backbone_weights, load_weights
 from i2pa.models.ranker import Ranker
-from i2pa.pairs.schema import check_pairs_table
+from i2pa.pairs.schema import check_pair_weights, check_pairs_table
 from i2pa.posts.schema import check_posts_table
 from i2pa.training.absolute import PostFacts, post_facts
-from i2pa.training.features import Progress, Warn
+from i2pa.training.features import Progress, Warn, as_warning
 from i2pa.training.gather import PLAIN_L2, Gathered, gather
 from i2pa.training.labelled import with_clock
 from i2pa.training.losses import loss_named
 from i2pa.training.measure import calibrate, evaluate, reference
+from i2pa.training.missing import check_missing
 from i2pa.training.network import VALIDATION, put_head, train_network
-from i2pa.training.pairset import is_graded, pair_set
+from i2pa.training.pairset import TRAIN, by_split, is_graded, pair_set
 from i2pa.training.probe import (
     CrossValidation,
     Head,
@@ -78,16 +80,18 @@ def train(
     `pairs` itself, whose winners are clearer than everyday ones, so probabilities come out too
     sure.
     A recipe for a whole network keeps its checkpoint and metrics in `folder` (default: nowhere for
-    long), in place of what a run left there, goes on from there with `resume`, and stops where
-    over 5 % of the pairs lack a readable picture, unless `allow_unreadable`. `reference_users`
-    says who those users are, in the name of the reference. `progress` is told pictures embedded and
-    all, `training_progress` pairs seen and all; `warn` one line where the cache cannot be used and
-    the work goes on without it (default: a RuntimeWarning). Raises DataError where nothing can be
-    learnt, users overlap or posts are missing, UserInputError where a name in `validate_on` is that
-    of a part of `pairs` or the recipe has no use for `posts`, and ModelError where the backbone or
-    its weights cannot be used.
+    long), in place of what a run left there, and goes on from there with `resume`. Every recipe
+    stops where over 5 % of the pairs lack a readable picture, unless `allow_unreadable`.
+    `reference_users` says who those users are, in the name of the reference. `progress` is told
+    pictures embedded and all, `training_progress` pairs seen and all; `warn` one line where the
+    cache cannot be used and the work goes on without it, or where the precision is not made for
+    this machine (default: a RuntimeWarning). Raises DataError where nothing can be learnt, weights
+    of pairs are no weights, users overlap or posts are missing, UserInputError where a name in
+    `validate_on` is that of a part of `pairs` or the recipe has no use for `posts`, and ModelError
+    where the backbone or its weights cannot be used, or training diverges.
     """
     _check_arguments(pairs, recipe, posts, validate_on, calibrate_on, version)
+    _advise_on_precision(recipe, warn or as_warning)
     validation = (validate_on or {}).get(VALIDATION)
     facts = _facts(recipe, posts, [pairs] if validation is None else [pairs, validation])
     carried = backbone_weights(
@@ -103,6 +107,7 @@ def train(
         progress=progress,
         warn=warn,
     )
+    check_missing(gathered.missing, gathered.learn.num_rows, allow=allow_unreadable)
     naming = Naming(name, version, reference_users)
     if isinstance(recipe, Recipe):
         return _train_probe(gathered, recipe, carried, naming)
@@ -135,16 +140,34 @@ def _check_arguments(
 ) -> None:
     """Refuse arguments of another type before the work."""
     check_pairs_table(pairs)
+    check_pair_weights(pairs, "pairs")
+    learn, held_out = by_split(pairs)
+    for part, table in {TRAIN: learn, **held_out}.items() if held_out else ():
+        check_pair_weights(table, f"pairs, part {part!r}")
     check_recipe(recipe)
     check_posts_table(posts)
     are_named = validate_on is None or isinstance(validate_on, Mapping)
     require(are_named, "validate_on", validate_on, "a mapping of names to tables of pairs")
     for name, table in (validate_on or {}).items():
         check_pairs_table(table, f"validate_on[{name!r}]")
+        check_pair_weights(table, f"validate_on[{name!r}]")
     if calibrate_on is not None:
         check_pairs_table(calibrate_on, "calibrate_on")
+        check_pair_weights(calibrate_on, "calibrate_on")
     good = isinstance(version, Integral) and version >= 1
     require(good, "version", version, "a whole number above 0")
+
+
+def _advise_on_precision(recipe: Recipe | NetworkRecipe, warn: Warn) -> None:
+    if (
+        isinstance(recipe, NetworkRecipe)
+        and recipe.precision == "float16"
+        and not torch.cuda.is_available()
+    ):
+        warn(
+            "float16 is made for CUDA, and this machine trains on its processor: float32 or "
+            "bfloat16 may be many times faster here"
+        )
 
 
 def _facts(
@@ -214,6 +237,7 @@ def _train_probe(
         quantiles = reference(scores, ordinary, naming.users, "never trained on")
     # The paper's loss goes without saying, as in models made before there was a choice.
     detail = f"l2 {best.l2:g}" + ("" if recipe.loss == "hard" else f", loss {recipe.loss}")
+    how = "least out-of-fold log loss" if recipe.l2 is None else "fixed"
     ranker = Ranker(load_weights(weights), spread=head.spread is not None)
     put_head(ranker, head)
     return TrainedModel(
@@ -221,12 +245,12 @@ def _train_probe(
         recipe=recipe,
         weights=weights,
         metadata=named(naming, recipe, weights, gathered, quantiles, calibration, detail),
-        chosen=f"ℓ2 {best.l2:g} (least out-of-fold log loss)",
+        chosen=f"ℓ2 {best.l2:g} ({how})",
         evaluations=(out_of_fold, *measured),
         calibration=calibration,
         learnt_from=gathered.learnt_from,
         data=gathered.data,
-        pairs_without_picture=gathered.learn.num_rows - len(gathered.used),
+        pairs_without_picture=gathered.missing,
         measured_without_picture=without,
         unreadable=gathered.features.unreadable,
         head=head,

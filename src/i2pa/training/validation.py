@@ -8,6 +8,7 @@ import torch
 from i2pa.errors import DataError
 from i2pa.metrics.accuracy import accuracy_of_users
 from i2pa.training.batches import Floats, Ints, LabelledPairs
+from i2pa.training.diverged import no_scores
 from i2pa.training.feed import Feed
 from i2pa.training.objective import Network, Scored, autocast
 from i2pa.training.processes import Processes
@@ -19,15 +20,23 @@ _AT_ONCE_ON_CPU = 4
 
 
 def rate_pictures(
-    network: Network, feed: Feed, rows: Ints, recipe: NetworkRecipe, processes: Processes
+    network: Network,
+    feed: Feed,
+    rows: Ints,
+    recipe: NetworkRecipe,
+    processes: Processes,
+    *,
+    kept: int | None = None,
 ) -> tuple[Floats, Floats | None]:
     """Scores [n] of the pictures `rows` [n], crops at the centre, and their spreads [n], if any.
 
-    NaN where a picture is unreadable.
+    NaN where a picture is unreadable, and nowhere else. Raises ModelError, in every process, where
+    a picture that can be read gets no finite score; `kept` epochs are in the checkpoint, if any.
     """
     network.ranker.eval()
     has_spread = network.ranker.spread is not None
     found = np.zeros((2 if has_spread else 1, len(rows)))
+    lost = np.zeros(1)
     own = np.arange(len(rows))[processes.rank :: processes.n]
     at_once = _AT_ONCE_ON_CPU if processes.device.type == "cpu" else _PICTURES_AT_ONCE
     parts = [own[start : start + at_once] for start in range(0, len(own), at_once)]
@@ -41,7 +50,10 @@ def rate_pictures(
                     )
                 given = torch.stack([score.float(), *spread])
                 found[:, part[fed.place >= 0]] = given.cpu().numpy()
-    found = processes.summed(found)
+                lost += int((~torch.isfinite(given).all(dim=0)).sum())
+    found, lost = processes.summed(found), processes.summed(lost)
+    if lost[0]:
+        raise no_scores(int(lost[0]), len(rows), recipe, kept)
     return found[0], found[1] if has_spread else None
 
 
