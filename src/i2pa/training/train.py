@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,8 +19,8 @@ from i2pa.pairs.schema import check_pairs_table
 from i2pa.posts.schema import check_posts_table
 from i2pa.training.absolute import PostFacts, post_facts
 from i2pa.training.features import Progress, Warn
-from i2pa.training.gather import PLAIN_L2, Gathered, gather
-from i2pa.training.labelled import with_clock
+from i2pa.training.gather import CALIBRATION, PLAIN_L2, Gathered, gather
+from i2pa.training.labelled import with_clock, with_noise
 from i2pa.training.losses import loss_named
 from i2pa.training.measure import calibrate, evaluate, reference
 from i2pa.training.network import VALIDATION, put_head, train_network
@@ -62,6 +62,7 @@ def train(
     folder: str | os.PathLike[str] | None = None,
     resume: bool = False,
     allow_unreadable: bool = False,
+    shared_users: bool = False,
     progress: Progress | None = None,
     training_progress: Progress | None = None,
     warn: Warn | None = None,
@@ -79,7 +80,9 @@ def train(
     sure.
     A recipe for a whole network keeps its checkpoint and metrics in `folder` (default: nowhere for
     long), in place of what a run left there, goes on from there with `resume`, and stops where
-    over 5 % of the pairs lack a readable picture, unless `allow_unreadable`. `reference_users`
+    over 5 % of the pairs lack a readable picture, unless `allow_unreadable`. `shared_users` lets
+    users be in what is learnt and in what is measured, as the paper does; accuracies are then about
+    known users, which the model and `warn` say. `reference_users`
     says who those users are, in the name of the reference. `progress` is told pictures embedded and
     all, `training_progress` pairs seen and all; `warn` one line where the cache cannot be used and
     the work goes on without it (default: a RuntimeWarning). Raises DataError where nothing can be
@@ -100,15 +103,15 @@ def train(
         recipe.transform,
         validate_on=validate_on or {},
         calibrate_on=calibrate_on,
+        allow_shared=shared_users,
         progress=progress,
         warn=warn,
     )
     naming = Naming(name, version, reference_users)
     if isinstance(recipe, Recipe):
         return _train_probe(gathered, recipe, carried, naming)
-    start = None
-    if recipe.start == "probe":
-        start = _fit_probe(gathered, head_before(recipe)).head
+    from_head = trains_pairs(recipe) and recipe.start == "probe"
+    before = head_before(recipe)
     with TemporaryDirectory(prefix="i2pa-") as nowhere:
         return train_network(
             gathered,
@@ -117,7 +120,7 @@ def train(
             naming,
             Path(folder or nowhere),
             kept=folder is not None,
-            head=start,
+            start=(lambda learnt: _fit_probe(learnt, before).head) if from_head else None,
             facts=facts,
             resume=resume,
             allow_unreadable=allow_unreadable,
@@ -177,17 +180,23 @@ class _Probe:
 
 
 def _fit_probe(gathered: Gathered, recipe: Recipe) -> _Probe:
-    """The head on all pairs, at the ℓ2 of least out-of-fold log loss, and how it was chosen."""
+    """The head on all pairs, at the ℓ2 of least out-of-fold log loss, and how it was chosen.
+
+    Labels are taken as they are: `with_noise` has been at work where the recipe asks for it.
+    """
     features, used, loss = gathered.features, gathered.used, loss_named(recipe.loss)
     if recipe.nuisance:
         used = with_clock(used, gathered.used_table)
     split_into_folds = folds_by_picture if gathered.graded else folds_by_user
     folds = list(split_into_folds(used, recipe.folds, recipe.seed))
     l2_values = recipe.l2_grid if recipe.l2 is None else (recipe.l2,)
-    grid = tuple(cross_validate(features.embeddings, used, folds, l2, loss) for l2 in l2_values)
+    grid = tuple(
+        cross_validate(features.embeddings, used, folds, l2, loss, per_user=recipe.per_user)
+        for l2 in l2_values
+    )
     best = min(grid, key=lambda result: result.log_loss)
     return _Probe(
-        head=fit_head(features.embeddings, used.evenly(), best.l2, loss),
+        head=fit_head(features.embeddings, used.weighed(per_user=recipe.per_user), best.l2, loss),
         best=best,
         grid=grid,
         plain=cross_validate(features.properties, used, folds, PLAIN_L2),
@@ -197,6 +206,8 @@ def _fit_probe(gathered: Gathered, recipe: Recipe) -> _Probe:
 def _train_probe(
     gathered: Gathered, recipe: Recipe, weights: BackboneWeights, naming: Naming
 ) -> TrainedModel:
+    used, used_table = with_noise(gathered.used, gathered.used_table, recipe)
+    gathered = replace(gathered, used=used, used_table=used_table)
     probe = _fit_probe(gathered, recipe)
     best, head, embeddings = probe.best, probe.head, gathered.features.embeddings
     scores, link = head.score(embeddings), loss_named(recipe.loss).link
@@ -211,7 +222,7 @@ def _train_probe(
         ordinary, _ = pair_set(gathered.ordinary, gathered.features.row)
         delta = judged(ordinary.delta(scores), head.spreads(embeddings), ordinary)
         calibration = calibrate(delta, ordinary, link)
-        quantiles = reference(scores, ordinary, naming.users, "never trained on")
+        quantiles = reference(scores, ordinary, naming.users, gathered.how_unseen(CALIBRATION))
     # The paper's loss goes without saying, as in models made before there was a choice.
     detail = f"l2 {best.l2:g}" + ("" if recipe.loss == "hard" else f", loss {recipe.loss}")
     ranker = Ranker(load_weights(weights), spread=head.spread is not None)
@@ -228,6 +239,7 @@ def _train_probe(
         data=gathered.data,
         pairs_without_picture=gathered.learn.num_rows - len(gathered.used),
         measured_without_picture=without,
+        shared_users=gathered.shared,
         unreadable=gathered.features.unreadable,
         head=head,
         l2=best.l2,
