@@ -157,6 +157,8 @@ class Trial:
 
     def _noisy(self, mine: Listed, others: Sequence[Listed]) -> tuple[Listed, list[Listed]]:
         """What a head learns from, labels turned round together where the recipe says so."""
+        if not self.recipe.flip_labels:
+            return mine, list(others)
         if not self.own:
             return mine, [Listed.all(others).noisy(self.recipe)]
         everything = Listed.all([mine, *others]).noisy(self.recipe)

@@ -148,9 +148,9 @@ class SharedUsers:
     pictures: int
 
     def __str__(self) -> str:
-        pictures = f" and {many(self.pictures, 'picture')}" if self.pictures else ""
-        what = many(self.users, "user") + pictures
-        return f"{self.pairs!r} shares {what} with the pairs to learn from"
+        pictures = f", and {many(self.pictures, 'picture')}" if self.pictures else ""
+        users = many(self.users, "user")
+        return f"{self.pairs!r} shares {users} with the pairs to learn from{pictures}"
 
     @property
     def warning(self) -> str:
