@@ -35,6 +35,10 @@ def train(
         Path | None,
         typer.Option(help="Ordinary pairs of other users, for probabilities and percentiles."),
     ] = None,
+    shared_users: Annotated[
+        bool,
+        typer.Option("--shared-users", help="Measure on users that are learnt from, too."),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Begin anew; give up the run in the run folder.")
     ] = False,
@@ -120,9 +124,7 @@ def train(
     ] = None,
     per_user: Annotated[
         bool | None,
-        typer.Option(
-            "--per-user/--no-per-user", help="Users count alike.", rich_help_panel=NETWORK
-        ),
+        typer.Option("--per-user/--no-per-user", help="Users count alike, not pairs."),
     ] = None,
     flip_labels: Annotated[
         float | None,
@@ -130,7 +132,6 @@ def train(
             min=0,
             max=0.5,
             help="Share of training labels turned round (Table 2).",
-            rich_help_panel=NETWORK,
         ),
     ] = None,
     wise: Annotated[
@@ -241,6 +242,7 @@ def train(
                 folder=out,
                 resume=resume,
                 allow_unreadable=allow_unreadable,
+                shared_users=shared_users,
                 progress=progress,
                 training_progress=training_progress,
                 warn=warn,

@@ -23,6 +23,7 @@ def model_card(model: TrainedModel, sha256: str, inputs: Mapping[str, str]) -> s
     `sha256` is the model file's; `inputs` are the SHA-256 of the pair files by name.
     """
     lines: list[str] = []
+    seen = "it" if model.shared_users else "its user or, if graded, its pictures"
     if model.weights.origin == RANDOM:
         lines += [f"**WARNING: this model {FROM_RANDOM_WEIGHTS}.**", ""]
     lines += [
@@ -42,10 +43,11 @@ def model_card(model: TrainedModel, sha256: str, inputs: Mapping[str, str]) -> s
         "## Pairwise accuracy",
         "",
         "With 95 % intervals from 2,000 bootstrap draws over users (over pictures for graded sets, "
-        "users 0). No pair was scored by a model trained on its user or, if graded, its pictures. "
-        "Read the model's beside the other rows of the same pairs, not beside 50 %. What order, "
-        "gap, hour and weekday say is fitted to the other users of the same list.",
+        f"users 0). No pair was scored by a model trained on {seen}. Read the model's beside the "
+        "other rows of the same pairs, not beside 50 %. What order, gap, hour and weekday say is "
+        "fitted to the other users of the same list.",
         "",
+        *(line for shared in model.shared_users for line in (f"**{shared.warning}.**", "")),
         *evaluation_table(model.evaluations),
         "",
         *(
@@ -125,8 +127,13 @@ def _training(model: TrainedModel) -> Iterator[str]:
                 f"{best.train_accuracy:.3f}, on validation pairs {best.val_accuracy:.3f}"
             )
         yield f"- ℓ2 of all weights, in Adam's gradient: {recipe.l2:g}"
-        if recipe.flip_labels:
-            yield f"- **{100 * recipe.flip_labels:g} % of the training labels were turned round.**"
+    if recipe.flip_labels:
+        n = model.data.pairs
+        yield (
+            f"- **{100 * recipe.flip_labels:g} % of the training labels were turned round.** "
+            f"{round(recipe.flip_labels * n):,} of {many(n, 'pair')}; parts held out kept theirs, "
+            "cross-validation among the training pairs has the turned ones."
+        )
     yield ""
     yield f"![Course of the training]({CURVES_FILE})"
     yield ""

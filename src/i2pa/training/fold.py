@@ -6,7 +6,7 @@ Which users, and what is kept of the results, is `crossval`'s.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from i2pa.training.features import Features, Progress
 from i2pa.training.feed import Feed
 from i2pa.training.foldfile import FoldResult
 from i2pa.training.gather import Gathered
-from i2pa.training.labelled import with_clock
+from i2pa.training.labelled import with_clock, with_noise
 from i2pa.training.losses import loss_named
 from i2pa.training.measure import calibrate
 from i2pa.training.network import VALIDATION, fit_network
@@ -80,6 +80,10 @@ class Listed:
         tables = pa.concat_tables([part.table.replace_schema_metadata() for part in parts])
         return cls(joined([part.pairs for part in parts]), tables.unify_dictionaries())
 
+    def noisy(self, recipe: Recipe | NetworkRecipe) -> Listed:
+        """The same pairs, some turned round as the recipe says."""
+        return Listed(*with_noise(self.pairs, self.table, recipe))
+
     def without(self, users: npt.NDArray[np.str_]) -> Listed:
         """The pairs of all but some users."""
         return self.at(np.flatnonzero(~np.isin(self.pairs.user, users)))
@@ -134,7 +138,7 @@ class Trial:
             )
         inner = user_folds(mine.pairs, min(INNER_FOLDS, users))
         model = (
-            self._head_of(self.recipe, mine, inner, others, own=self.own)
+            self._head_of(self.recipe, *self._noisy(mine, others), inner, own=self.own)
             if isinstance(self.recipe, Recipe)
             else self._network_of(self.recipe, mine, inner, others, begins, place)
         )
@@ -151,6 +155,17 @@ class Trial:
         _, accuracies, _ = accuracy_of_users(model.inside[held_out], model.within.user[held_out])
         return FoldResult(said.tolist(), nats.tolist(), float(accuracies.mean()), model.chosen)
 
+    def _noisy(self, mine: Listed, others: Sequence[Listed]) -> tuple[Listed, list[Listed]]:
+        """What a head learns from, labels turned round together where the recipe says so."""
+        if not self.recipe.flip_labels:
+            return mine, list(others)
+        if not self.own:
+            return mine, [Listed.all(others).noisy(self.recipe)]
+        everything = Listed.all([mine, *others]).noisy(self.recipe)
+        n, all_of_them = len(mine.pairs), np.arange(len(everything.pairs))
+        further = [everything.at(all_of_them[n:])] if others else []
+        return everything.at(all_of_them[:n]), further
+
     def _network_of(
         self,
         recipe: NetworkRecipe,
@@ -162,12 +177,17 @@ class Trial:
     ) -> _Model:
         """The network trained on all but the inner fold 0, on which the epoch is chosen."""
         learn, validation = (mine.at(np.flatnonzero(side)) for side in (inner != 0, inner == 0))
-        taught = [*([learn] if self.own else []), *others]
+        used = Listed.all([*([learn] if self.own else []), *others]).noisy(recipe)
         start = None
         if trains_pairs(recipe) and recipe.start == "probe":
-            judging, begin = (validation, taught) if begins is None else (learn, begins)
-            start = self._head_of(head_before(recipe), judging, inner, begin, own=False).head
-        used = Listed.all(taught)
+            before = head_before(recipe)
+            judging, begin = validation, used
+            if begins is not None:
+                judging = learn.noisy(before) if self.own else learn
+                begin = Listed.all(begins).noisy(before)
+            if before.nuisance:
+                begin = replace(begin, pairs=with_clock(begin.pairs, begin.table))
+            start = self._head_of(before, judging, [begin], inner, own=False).head
         gathered = Gathered(
             learn=used.table,
             held_out={VALIDATION: validation.table},
@@ -196,8 +216,8 @@ class Trial:
         self,
         recipe: Recipe,
         mine: Listed,
-        inner: Ints,
         others: Sequence[Listed],
+        inner: Ints,
         *,
         own: bool,
     ) -> _Model:
@@ -207,6 +227,7 @@ class Trial:
         `inner` [n].
         """
         loss, embeddings = loss_named(recipe.loss), self.features.embeddings
+        even = recipe.per_user
         further = [one.pairs for one in others]
         grid = recipe.l2_grid if recipe.l2 is None else (recipe.l2,)
         everything = joined([mine.pairs, *further] if own else further)
@@ -217,8 +238,10 @@ class Trial:
                 for k in range(inner.max() + 1)
                 for held_out in [np.flatnonzero(inner == k)]
             ]
-        tried = [cross_validate(embeddings, mine.pairs, folds, l2, loss) for l2 in grid]
+        tried = [
+            cross_validate(embeddings, mine.pairs, folds, l2, loss, per_user=even) for l2 in grid
+        ]
         best = min(tried, key=lambda one: one.log_loss)
-        head = fit_head(embeddings, everything.evenly(), best.l2, loss)
+        head = fit_head(embeddings, everything.weighed(per_user=even), best.l2, loss)
         scores, spreads = head.score(embeddings), head.spreads(embeddings)
         return _Model(scores, spreads, mine.pairs, best.delta, f"l2 {best.l2:g}", head)

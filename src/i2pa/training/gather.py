@@ -18,17 +18,21 @@ from i2pa.training.measure import Evaluation, evaluate
 from i2pa.training.pairset import (
     Floats,
     PairSet,
+    SharedUsers,
     by_split,
     check_disjoint,
     images_of,
     is_graded,
     pair_set,
+    shared_users,
 )
 from i2pa.training.probe import fit_head
 from i2pa.words import many
 
 # Two features need no shrinking; a trace of it keeps a constant one from blowing up.
 PLAIN_L2 = 1e-3
+
+CALIBRATION = "calibrate"
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Gathered:
     """Pairs to learn from, pairs held out by name, ordinary pairs to calibrate on, pictures.
 
     `learn` is the table of all pairs to learn from; `used` those with both pictures, `used_table`
-    the same rows of the table.
+    the same rows of the table. `shared` are the lists among the others that share users with them.
     """
 
     learn: pa.Table
@@ -59,6 +63,12 @@ class Gathered:
     features: Features
     used: PairSet
     used_table: pa.Table
+    shared: tuple[SharedUsers, ...] = ()
+
+    def how_unseen(self, label: str) -> str:
+        """In words, what training saw of the pictures of a list of pairs not learnt from."""
+        known = label in {shared.pairs for shared in self.shared}
+        return "whose other pairs were trained on" if known else "never trained on"
 
     @property
     def graded(self) -> bool:
@@ -111,6 +121,7 @@ def gather(
     *,
     validate_on: Mapping[str, pa.Table],
     calibrate_on: pa.Table | None,
+    allow_shared: bool,
     progress: Progress | None,
     warn: Warn | None,
 ) -> Gathered:
@@ -122,11 +133,20 @@ def gather(
                 f"two sets of pairs to measure on are called {label!r}", remedy="rename one file"
             )
         held_out[label] = table
-    unseen = held_out | ({} if calibrate_on is None else {"calibrate": calibrate_on})
-    for label, table in unseen.items():
-        check_disjoint(learn, table, label)
+    unseen = [*held_out.items()]
+    if calibrate_on is not None:
+        unseen.append((CALIBRATION, calibrate_on))
+    shared = []
+    for label, table in unseen:
+        if not allow_shared:
+            check_disjoint(learn, table, label)
+        elif found := shared_users(learn, table, label):
+            shared.append(found)
+            if warn is not None:
+                warn(found.warning)
+    tables = [learn, *(table for _, table in unseen)]
     features = image_features(
-        [image for table in (learn, *unseen.values()) for image in images_of(table)],
+        [image for table in tables for image in images_of(table)],
         images,
         weights,
         transform_named(transform),
@@ -136,4 +156,4 @@ def gather(
     used, used_table = pair_set(learn, features.row)
     if not len(used):
         raise DataError("no pair has both pictures", remedy="check --images")
-    return Gathered(learn, held_out, calibrate_on, features, used, used_table)
+    return Gathered(learn, held_out, calibrate_on, features, used, used_table, tuple(shared))

@@ -10,23 +10,33 @@ import pyarrow.compute as pc
 import torch
 
 from i2pa.training.batches import Ints, LabelledPairs
-from i2pa.training.labels import flip_labels
+from i2pa.training.labels import flip_labels, turned_round
 from i2pa.training.losses import user_weights
 from i2pa.training.nuisance import UNKNOWN_TIME, time_features
 from i2pa.training.pairset import PairSet
-from i2pa.training.recipes import NetworkRecipe
+from i2pa.training.recipes import NetworkRecipe, Recipe, trains_pairs
+
+
+def with_noise(
+    pairs: PairSet, table: pa.Table, recipe: Recipe | NetworkRecipe
+) -> tuple[PairSet, pa.Table]:
+    """Pairs to learn from and the same rows of their table, some turned round as the recipe says.
+
+    To be called once, on all that is learnt from, so that whatever is fitted sees the same labels.
+    """
+    if not trains_pairs(recipe) or recipe.flip_labels == 0:
+        return pairs, table
+    flipped = flip_labels(table, recipe.flip_labels, recipe.seed)
+    return pairs.turned(flipped), turned_round(table, flipped)
 
 
 def labelled(pairs: PairSet, table: pa.Table, recipe: NetworkRecipe | None = None) -> LabelledPairs:
-    """Pairs for the loop; with a recipe, weighted and their labels flipped as it says."""
+    """Pairs for the loop; with a recipe, weighted as it says."""
     _, user = np.unique(pairs.user, return_inverse=True)
-    p, weight = pairs.p, pairs.weight / pairs.weight.mean()
-    if recipe is not None:
-        flipped = flip_labels(table, recipe.flip_labels, recipe.seed)
-        p = np.where(flipped, 1 - p, p)
-        if recipe.per_user:
-            weight = weight * user_weights(torch.from_numpy(user)).numpy()
-    return LabelledPairs(pairs.winner, pairs.loser, user, *_times(table), p, weight)
+    weight = pairs.weight / pairs.weight.mean()
+    if recipe is not None and recipe.per_user:
+        weight = weight * user_weights(torch.from_numpy(user)).numpy()
+    return LabelledPairs(pairs.winner, pairs.loser, user, *_times(table), pairs.p, weight)
 
 
 def with_clock(pairs: PairSet, table: pa.Table) -> PairSet:

@@ -42,3 +42,22 @@ def flip_labels(pairs: pa.Table, share: float, seed: int) -> Bools:
     flipped = np.zeros(pairs.num_rows, dtype=np.bool_)
     flipped[np.lexsort((low, high))[: round(share * pairs.num_rows)]] = True
     return flipped
+
+
+def turned_round(pairs: pa.Table, flipped: Bools) -> pa.Table:
+    """The table with winner and loser in each other's place where `flipped`, bool [rows].
+
+    Differences change their sign; `p` and `weight` stay: a wrong label is as sure as a right one.
+    """
+    turn = pa.array(flipped)
+    changed = {}
+    for name in pairs.column_names:
+        if name.startswith("winner_"):
+            other = name.replace("winner_", "loser_")
+            changed[name] = pc.if_else(turn, pairs[other], pairs[name])
+            changed[other] = pc.if_else(turn, pairs[name], pairs[other])
+        elif name.startswith("delta_"):
+            changed[name] = pc.if_else(turn, pc.negate(pairs[name]), pairs[name])
+    for name, column in changed.items():
+        pairs = pairs.set_column(pairs.column_names.index(name), pairs.schema.field(name), column)
+    return pairs

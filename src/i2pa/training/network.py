@@ -5,7 +5,7 @@ model.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,9 +29,9 @@ from i2pa.training.absolute import (
 from i2pa.training.batches import Floats, LabelledPairs
 from i2pa.training.features import Features, Progress
 from i2pa.training.feed import EarlyFeed, Feed, PictureFeed
-from i2pa.training.gather import Gathered
+from i2pa.training.gather import CALIBRATION, Gathered
 from i2pa.training.journal import journal
-from i2pa.training.labelled import labelled
+from i2pa.training.labelled import labelled, with_noise
 from i2pa.training.loop import Epoch, Fitted, fit
 from i2pa.training.losses import loss_named
 from i2pa.training.measure import calibrate, reference
@@ -58,13 +58,13 @@ def train_network(
     folder: Path,
     *,
     kept: bool,
-    head: Head | None,
+    start: Callable[[Gathered], Head] | None,
     facts: PostFacts | None = None,
     resume: bool,
     allow_unreadable: bool,
     progress: Progress | None,
 ) -> TrainedModel:
-    """Train by `recipe`, from `head` on the backbone where one is given; see `train`.
+    """Train by `recipe`, from the head that `start` fits to what is learnt, if given; see `train`.
 
     With the `facts` of their posts, likes are learnt in place of pairs. The best epoch is chosen on
     the part `val` of the pairs, or, without one, on a tenth of the users that is then held out of
@@ -72,13 +72,15 @@ def train_network(
     """
     lost = gathered.missing
     gathered = _with_validation(gathered, recipe.seed)
+    used, used_table = with_noise(gathered.used, gathered.used_table, recipe)
+    gathered = replace(gathered, used=used, used_table=used_table)
     features = gathered.features
     found = fit_network(
         gathered,
         recipe,
         weights,
         folder,
-        head=head,
+        head=None if start is None else start(gathered),
         facts=facts,
         resume=resume,
         allow_unreadable=allow_unreadable,
@@ -86,11 +88,13 @@ def train_network(
     )
     fitted, scores = found.fitted, found.scores
     measured, without = gathered.measured(scores)
-    by = gathered.held_out[VALIDATION] if gathered.ordinary is None else gathered.ordinary
+    by, label = gathered.ordinary, CALIBRATION
+    if by is None:
+        by, label = gathered.held_out[VALIDATION], VALIDATION
     ordinary, _ = pair_set(by, features.row)
     link = loss_named(recipe.loss).link if trains_pairs(recipe) else "logistic"
     calibration = calibrate(judged(ordinary.delta(scores), found.spreads, ordinary), ordinary, link)
-    quantiles = reference(scores, ordinary, naming.users, "never trained on")
+    quantiles = reference(scores, ordinary, naming.users, gathered.how_unseen(label))
     loss = f"loss {recipe.loss}" if facts is None else "least squares on log likes"
     chosen = f"epoch {fitted.best} of {len(fitted.history)} (best validation accuracy)"
     names = {row: image for image, row in features.row.items()}
@@ -106,6 +110,7 @@ def train_network(
         data=gathered.data,
         pairs_without_picture=lost,
         measured_without_picture=without,
+        shared_users=gathered.shared,
         unreadable=(
             *features.unreadable,
             *(Failure(names[row], *why) for row, why in sorted(fitted.unreadable.items())),
@@ -144,7 +149,7 @@ def fit_network(
     progress: Progress | None = None,
     feed: Feed | None = None,
 ) -> FittedNetwork:
-    """Train on the gathered pairs, choosing the epoch on their part `val`; see `train_network`.
+    """Train on the gathered pairs, labelled as they are, choosing the epoch on their part `val`.
 
     `feed` is that of another fit on the same pictures, recipe and weights, which has decoded them.
     """

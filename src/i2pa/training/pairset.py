@@ -59,6 +59,21 @@ class PairSet:
         weight = self.weight / counts[index]
         return replace(self, weight=weight / weight.sum())
 
+    def weighed(self, *, per_user: bool) -> PairSet:
+        """The same pairs, with users or else pairs counting alike; the weights sum to 1."""
+        if per_user:
+            return self.evenly()
+        return replace(self, weight=self.weight / self.weight.sum())
+
+    def turned(self, flipped: npt.NDArray[np.bool_]) -> PairSet:
+        """The same pairs, winner and loser in each other's place where `flipped` [n]."""
+        return replace(
+            self,
+            winner=np.where(flipped, self.loser, self.winner),
+            loser=np.where(flipped, self.winner, self.loser),
+            clock=None if self.clock is None else np.where(flipped[:, None], -1, 1) * self.clock,
+        )
+
     def delta(self, scores: Floats) -> Floats:
         """Winner's score minus loser's, [n], from the scores of all feature rows."""
         return scores[self.winner] - scores[self.loser]
@@ -124,13 +139,44 @@ def by_split(pairs: pa.Table) -> tuple[pa.Table, dict[str, pa.Table]]:
     return parts.pop(TRAIN), parts
 
 
+@dataclass(frozen=True)
+class SharedUsers:
+    """How many users, and pictures by name, of the list `pairs` are in the pairs to learn from."""
+
+    pairs: str
+    users: int
+    pictures: int
+
+    def __str__(self) -> str:
+        pictures = f", and {many(self.pictures, 'picture')}" if self.pictures else ""
+        users = many(self.users, "user")
+        return f"{self.pairs!r} shares {users} with the pairs to learn from{pictures}"
+
+    @property
+    def warning(self) -> str:
+        """What that does to an accuracy, in a line."""
+        return (
+            f"WARNING: {self}: its accuracies are about known users and do not compare with those "
+            "about users never seen"
+        )
+
+
+def shared_users(learn: pa.Table, held_out: pa.Table, label: str) -> SharedUsers | None:
+    """What pairs meant for measuring share with those learnt from; None where it is no user."""
+    users = len(set(users_of(learn)) & set(users_of(held_out)))
+    if not users:
+        return None
+    return SharedUsers(label, users, len(set(images_of(learn)) & set(images_of(held_out))))
+
+
 def check_disjoint(learn: pa.Table, held_out: pa.Table, label: str) -> None:
     """Raise DataError where pairs meant for measuring share a user with those learnt from."""
-    shared = set(users_of(learn)) & set(users_of(held_out))
+    shared = shared_users(learn, held_out, label)
     if shared:
         raise DataError(
-            f"{label!r} shares {many(len(shared), 'user')} with the pairs to learn from",
-            remedy="split by user (i2pa split) or give pairs of other users",
+            str(shared),
+            remedy="split by user (i2pa split), give pairs of other users, or --shared-users to "
+            "measure on known ones",
         )
 
 

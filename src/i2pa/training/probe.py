@@ -154,13 +154,22 @@ def judged(delta: Floats, spreads: Floats | None, pairs: PairSet) -> Floats:
 
 
 def cross_validate(
-    embeddings: Floats, pairs: PairSet, folds: list[Fold], l2: float, loss: PairLoss = HARD
+    embeddings: Floats,
+    pairs: PairSet,
+    folds: list[Fold],
+    l2: float,
+    loss: PairLoss = HARD,
+    *,
+    per_user: bool = True,
 ) -> CrossValidation:
-    """Score every held-out pair by a head fitted without it; accuracy is the mean of users."""
+    """Score every held-out pair by a head fitted without it; accuracy is the mean of users.
+
+    `per_user` lets users count alike in what heads are fitted to and in the log loss, else pairs.
+    """
     delta = np.full(len(pairs), np.nan)
     scores = np.full(len(embeddings), np.nan)
     for fold in folds:
-        head = fit_head(embeddings, fold.train.evenly(), l2, loss)
+        head = fit_head(embeddings, fold.train.weighed(per_user=per_user), l2, loss)
         fold_scores = head.score(embeddings)
         held_out = pairs.at(fold.held_out)
         delta[fold.held_out] = judged(
@@ -171,7 +180,7 @@ def cross_validate(
     tested = np.flatnonzero(~np.isnan(delta))
     if not len(tested):
         raise DataError("too few pictures to cross-validate on", remedy="give more pairs")
-    held_out = pairs.at(tested).evenly()
+    held_out = pairs.at(tested).weighed(per_user=per_user)
     _, means, _ = accuracy_of_users(delta[tested], held_out.user)
     link_loss = normal_log_loss if loss.spread else log_loss
     nats = link_loss(delta[tested], np.ones(len(tested)), held_out.weight, 1.0)

@@ -22,8 +22,8 @@ class Recipe:
 
     Takes seconds once pictures are embedded, which is done once and cached. `l2` None chooses
     from `l2_grid` the value of least out-of-fold log loss; `folds` groups of users (of pictures,
-    for graded sets) are left out in turn. `pixel_scaling` None is the backbone's default. `loss`
-    and `nuisance` are as for whole networks.
+    for graded sets) are left out in turn. `pixel_scaling` None is the backbone's default. `loss`,
+    `nuisance`, `per_user` and `flip_labels` are as for whole networks.
     """
 
     name: str = "probe"
@@ -35,6 +35,8 @@ class Recipe:
     folds: int = 10
     loss: str = "hard"
     nuisance: bool = False
+    per_user: bool = True
+    flip_labels: float = 0.0
     seed: int = 0
 
 
@@ -48,8 +50,9 @@ class NetworkRecipe:
     loss. `start` is where weights begin: the backbone's with a new head, or the probe's head on
     it. `freeze_norm` keeps batch norm's statistics. `by_user` keeps a user's pairs in one batch,
     each picture forward once; `per_user` lets users count alike; `nuisance` trains the clock's
-    share beside the pictures. `wise` mixes the weights at the start and the end (WiSE-FT), 1 being
-    the end alone.
+    share beside the pictures; `flip_labels` of the training labels are turned round, for the
+    probe's head at the start, too. `wise` mixes the weights at the start and the end (WiSE-FT), 1
+    being the end alone.
     `all_pairs` makes batches of pictures, `batch` of them, a user's together, and every listed pair
     of two pictures in a batch counts: each picture forward once an epoch. `frozen_blocks` of the
     backbone, the first ones, keep their weights, and what they give is computed once a picture.
@@ -137,8 +140,10 @@ def check_recipe(recipe: object) -> None:
 
 
 def head_before(recipe: NetworkRecipe) -> Recipe:
-    """The recipe of the head that a whole network starts from."""
-    return replace(PROBE, backbone=recipe.backbone, transform=recipe.transform, seed=recipe.seed)
+    """The recipe of the head that a whole network starts from: like the network's where a head has
+    a choice, so that both learn the same labels."""
+    alike = ("backbone", "transform", "loss", "nuisance", "per_user", "flip_labels", "seed")
+    return replace(PROBE, **{name: getattr(recipe, name) for name in alike})
 
 
 def trains_pairs(recipe: Recipe | NetworkRecipe) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,8 +20,8 @@ from i2pa.pairs.schema import check_pair_weights, check_pairs_table
 from i2pa.posts.schema import check_posts_table
 from i2pa.training.absolute import PostFacts, post_facts
 from i2pa.training.features import Progress, Warn, as_warning
-from i2pa.training.gather import PLAIN_L2, Gathered, gather
-from i2pa.training.labelled import with_clock
+from i2pa.training.gather import CALIBRATION, PLAIN_L2, Gathered, gather
+from i2pa.training.labelled import with_clock, with_noise
 from i2pa.training.losses import loss_named
 from i2pa.training.measure import calibrate, evaluate, reference
 from i2pa.training.missing import check_missing
@@ -64,6 +64,7 @@ def train(
     folder: str | os.PathLike[str] | None = None,
     resume: bool = False,
     allow_unreadable: bool = False,
+    shared_users: bool = False,
     progress: Progress | None = None,
     training_progress: Progress | None = None,
     warn: Warn | None = None,
@@ -82,13 +83,15 @@ def train(
     A recipe for a whole network keeps its checkpoint and metrics in `folder` (default: nowhere for
     long), in place of what a run left there, and goes on from there with `resume`. Every recipe
     stops where over 5 % of the pairs lack a readable picture, unless `allow_unreadable`.
-    `reference_users` says who those users are, in the name of the reference. `progress` is told
-    pictures embedded and all, `training_progress` pairs seen and all; `warn` one line where the
-    cache cannot be used and the work goes on without it, or where the precision is not made for
-    this machine (default: a RuntimeWarning). Raises DataError where nothing can be learnt, weights
-    of pairs are no weights, users overlap or posts are missing, UserInputError where a name in
-    `validate_on` is that of a part of `pairs` or the recipe has no use for `posts`, and ModelError
-    where the backbone or its weights cannot be used, or training diverges.
+    `shared_users` lets users be in what is learnt and in what is measured, as the paper does;
+    accuracies are then about known users, which the model and `warn` say. `reference_users` says
+    who those users are, in the name of the reference. `progress` is told pictures embedded and all,
+    `training_progress` pairs seen and all; `warn` one line where the cache cannot be used and the
+    work goes on without it, or where the precision is not made for this machine (default: a
+    RuntimeWarning). Raises DataError where nothing can be learnt, weights of pairs are no weights,
+    users overlap or posts are missing, UserInputError where a name in `validate_on` is that of a
+    part of `pairs` or the recipe has no use for `posts`, and ModelError where the backbone or its
+    weights cannot be used, or training diverges.
     """
     _check_arguments(pairs, recipe, posts, validate_on, calibrate_on, version)
     _advise_on_precision(recipe, warn or as_warning)
@@ -104,6 +107,7 @@ def train(
         recipe.transform,
         validate_on=validate_on or {},
         calibrate_on=calibrate_on,
+        allow_shared=shared_users,
         progress=progress,
         warn=warn,
     )
@@ -111,9 +115,8 @@ def train(
     naming = Naming(name, version, reference_users)
     if isinstance(recipe, Recipe):
         return _train_probe(gathered, recipe, carried, naming)
-    start = None
-    if recipe.start == "probe":
-        start = _fit_probe(gathered, head_before(recipe)).head
+    from_head = trains_pairs(recipe) and recipe.start == "probe"
+    before = head_before(recipe)
     with TemporaryDirectory(prefix="i2pa-") as nowhere:
         return train_network(
             gathered,
@@ -122,7 +125,7 @@ def train(
             naming,
             Path(folder or nowhere),
             kept=folder is not None,
-            head=start,
+            start=(lambda learnt: _fit_probe(learnt, before).head) if from_head else None,
             facts=facts,
             resume=resume,
             allow_unreadable=allow_unreadable,
@@ -200,17 +203,23 @@ class _Probe:
 
 
 def _fit_probe(gathered: Gathered, recipe: Recipe) -> _Probe:
-    """The head on all pairs, at the ℓ2 of least out-of-fold log loss, and how it was chosen."""
+    """The head on all pairs, at the ℓ2 of least out-of-fold log loss, and how it was chosen.
+
+    Labels are taken as they are: `with_noise` has been at work where the recipe asks for it.
+    """
     features, used, loss = gathered.features, gathered.used, loss_named(recipe.loss)
     if recipe.nuisance:
         used = with_clock(used, gathered.used_table)
     split_into_folds = folds_by_picture if gathered.graded else folds_by_user
     folds = list(split_into_folds(used, recipe.folds, recipe.seed))
     l2_values = recipe.l2_grid if recipe.l2 is None else (recipe.l2,)
-    grid = tuple(cross_validate(features.embeddings, used, folds, l2, loss) for l2 in l2_values)
+    grid = tuple(
+        cross_validate(features.embeddings, used, folds, l2, loss, per_user=recipe.per_user)
+        for l2 in l2_values
+    )
     best = min(grid, key=lambda result: result.log_loss)
     return _Probe(
-        head=fit_head(features.embeddings, used.evenly(), best.l2, loss),
+        head=fit_head(features.embeddings, used.weighed(per_user=recipe.per_user), best.l2, loss),
         best=best,
         grid=grid,
         plain=cross_validate(features.properties, used, folds, PLAIN_L2),
@@ -220,6 +229,8 @@ def _fit_probe(gathered: Gathered, recipe: Recipe) -> _Probe:
 def _train_probe(
     gathered: Gathered, recipe: Recipe, weights: BackboneWeights, naming: Naming
 ) -> TrainedModel:
+    used, used_table = with_noise(gathered.used, gathered.used_table, recipe)
+    gathered = replace(gathered, used=used, used_table=used_table)
     probe = _fit_probe(gathered, recipe)
     best, head, embeddings = probe.best, probe.head, gathered.features.embeddings
     scores, link = head.score(embeddings), loss_named(recipe.loss).link
@@ -234,7 +245,7 @@ def _train_probe(
         ordinary, _ = pair_set(gathered.ordinary, gathered.features.row)
         delta = judged(ordinary.delta(scores), head.spreads(embeddings), ordinary)
         calibration = calibrate(delta, ordinary, link)
-        quantiles = reference(scores, ordinary, naming.users, "never trained on")
+        quantiles = reference(scores, ordinary, naming.users, gathered.how_unseen(CALIBRATION))
     # The paper's loss goes without saying, as in models made before there was a choice.
     detail = f"l2 {best.l2:g}" + ("" if recipe.loss == "hard" else f", loss {recipe.loss}")
     how = "least out-of-fold log loss" if recipe.l2 is None else "fixed"
@@ -252,6 +263,7 @@ def _train_probe(
         data=gathered.data,
         pairs_without_picture=gathered.missing,
         measured_without_picture=without,
+        shared_users=gathered.shared,
         unreadable=gathered.features.unreadable,
         head=head,
         l2=best.l2,

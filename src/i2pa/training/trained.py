@@ -14,6 +14,7 @@ from i2pa.training.gather import DataFacts, Gathered
 from i2pa.training.loop import Epoch
 from i2pa.training.losses import loss_named
 from i2pa.training.measure import Calibration, Evaluation
+from i2pa.training.pairset import SharedUsers
 from i2pa.training.probe import CrossValidation, Head
 from i2pa.training.recipes import NetworkRecipe, Recipe, trains_pairs
 
@@ -34,7 +35,8 @@ class TrainedModel:
     `chosen` says how its last choice was made. `head` is the fitted head of the recipe `probe`
     and `grid` what cross-validation saw of each ℓ2; `epochs` what a network's training saw,
     `best_epoch` the one that was kept, `checkpoints` the folder with its checkpoint, if any;
-    `likes` how well the recipe `absolute` predicts them.
+    `likes` how well the recipe `absolute` predicts them. `shared_users` are the lists that it was
+    measured or calibrated on though they share users with the pairs learnt from.
     """
 
     ranker: Ranker
@@ -49,6 +51,7 @@ class TrainedModel:
     pairs_without_picture: int
     measured_without_picture: int
     unreadable: tuple[Failure, ...]
+    shared_users: tuple[SharedUsers, ...] = ()
     head: Head | None = None
     l2: float | None = None
     grid: tuple[CrossValidation, ...] = ()
