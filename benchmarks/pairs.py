@@ -42,7 +42,7 @@ from i2pa.pairs import PAPER, build_pairs
 from i2pa.posts import read_posts
 from i2pa.posts.captions import caption_columns
 
-RUNS = 5
+RUNS = 9
 Result = TypeVar("Result")
 
 

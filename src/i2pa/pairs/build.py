@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 from i2pa.cores import usable_cores
 from i2pa.errors import DataError, UserInputError, require
 from i2pa.files import check_not_input
+from i2pa.memory import kept_memory
 from i2pa.pairs.blocks import Cut, Memory, OrderError, Posts, cuts, in_order, join, n_posts
 from i2pa.pairs.candidates import Ints
 from i2pa.pairs.eligible import meeting, numbers, post_rules
@@ -213,6 +214,7 @@ def _build(
     parts = [PAIRS.empty_table()]
     last = ("", "")
     with ExitStack() as stack:
+        stack.enter_context(kept_memory())
         # Pairs of two users do not come in their final order.
         as_they_come = out is not None and how.rules.same_user
         writer = stack.enter_context(pairs_writer(out, facts)) if out is not None else None

@@ -8,8 +8,6 @@ every map, padding that copies, and gradients of depthwise convolutions by a slo
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,15 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from i2pa.memory import kept_memory
 from i2pa.models.efficientnet import SamePadConv2d
 from i2pa.models.ranker import Ranker
 from i2pa.training.depthwise import depthwise
 from i2pa.training.recipes import NetworkRecipe
-
-# Numbers of glibc's malloc.h, and the values that its own adjustment ends with.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_BEFORE = {_TRIM_THRESHOLD: 64 << 20, _MMAP_THRESHOLD: 32 << 20}
-_KEEP = {_TRIM_THRESHOLD: (1 << 31) - 1, _MMAP_THRESHOLD: 1 << 30}
 
 
 @contextmanager
@@ -40,19 +34,12 @@ def fast_steps(ranker: nn.Module, recipe: NetworkRecipe, device: torch.device) -
     for conv, norm in pairs:
         conv.forward = partial(_folded, conv, norm)  # type: ignore[method-assign]
         norm.forward = _unchanged  # type: ignore[method-assign,assignment]
-    malloc = _glibc()
     try:
-        if malloc is not None:
-            for option, value in _KEEP.items():
-                malloc.mallopt(option, value)
-        yield
+        with kept_memory():
+            yield
     finally:
         for layer in (layer for pair in pairs for layer in pair):
             del layer.forward
-        if malloc is not None:
-            for option, value in _BEFORE.items():
-                malloc.mallopt(option, value)
-            malloc.malloc_trim(0)
 
 
 def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
@@ -81,11 +68,3 @@ def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
 
 def _unchanged(x: Tensor) -> Tensor:
     return x
-
-
-def _glibc() -> ctypes.CDLL | None:
-    """The C library, where it is glibc: others have no such knobs."""
-    if not sys.platform.startswith("linux"):
-        return None
-    library = ctypes.CDLL(None)
-    return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None
