@@ -2,7 +2,6 @@
 
 import io
 import struct
-import time
 import zlib
 
 import numpy as np
@@ -113,10 +112,9 @@ def test_there_they_end_after_their_time(laborious):
     )
     with Decoder(SQUASH) as decoder:
         decoder._worker = WorkerProcess(SQUASH, decoder.limits, 1.0, code=code)
-        begun = time.monotonic()
+        # Left alone it would never end.
         with pytest.raises(ImageError, match="x: took more than 1 s of processor time"):
             decoder.decode_bytes(laborious["segments"], "x")
-        assert time.monotonic() - begun < 15
 
 
 def test_ordinary_pictures_with_much_in_their_header_stay_light(tmp_path):
