@@ -3,7 +3,7 @@
     python benchmarks/pairs.py [POSTS ...] [--pandas POSTS] [--limit 4GB] [--folder DIR]
 
 Posts are generated (generated_posts.py). For each size, each in a process of its own: the prepared
-posts go through the paper's rules, matching and writing included, five times (the median counts;
+posts go through the paper's rules, matching and writing included, nine times (the median counts;
 the first run, which also meets the allocator cold, is shown); at the largest size once more with
 the rows shuffled, which DuckDB sorts, on disk where --limit ends. Then growth: posts of one user
 alone. Then what comes before: an export in Parquet through `i2pa posts`, and its captions alone.
@@ -71,7 +71,10 @@ def pairs_times(posts: Path, limit: str, runs: int) -> tuple[list[float], float,
     def work() -> None:
         built.append(build_pairs(posts, memory_limit=limit, out=out).summary.pairs)
 
-    times = [seconds_of(work) for _ in range(runs)]
+    times = []
+    for _ in range(runs):
+        out.unlink(missing_ok=True)
+        times.append(seconds_of(work))
     return times, peak_gb(), built[0]
 
 

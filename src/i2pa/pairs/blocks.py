@@ -135,12 +135,13 @@ def join(cut: Cut, *, trusted: bool) -> Block:
     table = cut.parts[0]
     if len(cut.parts) > 1:
         table = pa.concat_tables(cut.parts).unify_dictionaries().combine_chunks()
-    run = np.cumsum(_changes(table, cut.by), dtype=np.int64)
-    starts = np.flatnonzero(np.diff(run, prepend=-1))
+    changes = _changes(table, cut.by)
+    run = np.cumsum(changes, dtype=np.int64)
+    starts = np.concatenate([[0], np.flatnonzero(changes)])
     users = table.select(["platform", "user_id"]).take(pa.array(starts))
     platform, user = (c.cast(pa.string()).combine_chunks() for c in users.columns)
     time = table["uploaded_at"].cast(pa.int64()).to_numpy()
-    same_run = run[1:] == run[:-1]
+    same_run = ~changes[1:]
     at_once = np.flatnonzero(same_run & (time[1:] == time[:-1]))
     if not trusted:
         if (same_run & (time[1:] < time[:-1])).any():

@@ -12,7 +12,7 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +20,7 @@ from functools import cached_property
 from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -48,6 +49,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 CANDIDATES = 64
 """How many later posts each post looks at, unless asked otherwise."""
+
+_UNWRITTEN = 8
+"""Blocks whose pairs may wait for the disk."""
 
 Progress = Callable[[int, int], None]
 
@@ -163,7 +167,7 @@ class _Ordered:
     def pair(self, dropped: Ints) -> Iterator[BlockPairs]:
         """The pairs of each block, in order.
 
-        One thread reads ahead, some pair, and whoever consumes is not waited for.
+        One thread reads ahead, some pair; neither waits for the block that is next in order.
         """
         at_once = self.threads or usable_cores()
 
@@ -174,14 +178,23 @@ class _Ordered:
         waiting: deque[Future[BlockPairs]] = deque()
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(at_once) as pool:
             try:
-                ahead = reader.submit(next, read, None)
-                while (cut := ahead.result()) is not None:
-                    ahead = reader.submit(next, read, None)
-                    waiting.append(pool.submit(work, cut))
-                    if len(waiting) > 2 * at_once:
+                ahead: Future[Cut | None] | None = reader.submit(next, read, None)
+                while ahead or waiting:
+                    unpaired = [block for block in waiting if not block.done()]
+                    # Posts take much memory, their pairs little.
+                    room = len(unpaired) <= 2 * at_once and len(waiting) <= 4 * at_once
+                    if ahead and ahead.done() and room:
+                        cut = ahead.result()
+                        ahead = reader.submit(next, read, None) if cut else None
+                        if cut:
+                            waiting.append(pool.submit(work, cut))
+                    elif waiting and waiting[0].done():
                         yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
+                    else:
+                        awaited: list[Future[Any]] = [*unpaired]
+                        if ahead and room:
+                            awaited.append(ahead)
+                        wait(awaited, return_when=FIRST_COMPLETED)
             finally:
                 pool.shutdown(cancel_futures=True)
 
@@ -219,15 +232,15 @@ def _build(
         as_they_come = out is not None and how.rules.same_user
         writer = stack.enter_context(pairs_writer(out, facts)) if out is not None else None
         aside = stack.enter_context(ThreadPoolExecutor(1))
-        written: Future[None] = aside.submit(lambda: None)
+        unwritten: deque[Future[None]] = deque()
         for block in ordered.pair(dropped):
             if not ordered.trusted and block.ends[0] <= last:
                 raise OrderError
             last = block.ends[1]
             if as_they_come and writer:
-                # One block is written while the next is counted, no more.
-                written.result()
-                written = aside.submit(writer.add, block.pairs)
+                unwritten.append(aside.submit(writer.add, block.pairs))
+                if len(unwritten) > _UNWRITTEN:
+                    unwritten.popleft().result()
             else:
                 parts.append(block.pairs)
             counts += block.counts
@@ -236,7 +249,8 @@ def _build(
             done += block.n_posts
             if progress:
                 progress(done, total)
-        written.result()
+        for written in unwritten:
+            written.result()
         funnel = funnel_steps(how, counts, total)
         if not tally.pairs:
             raise no_pair_error(funnel)

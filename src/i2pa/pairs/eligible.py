@@ -141,7 +141,7 @@ def _number(column: pa.Array) -> Column:
     unknown = 0
     if pa.types.is_timestamp(column.type):
         column, unknown = column.cast(pa.int64()), UNKNOWN
-    return np.asarray(pc.fill_null(column, unknown))
+    return np.asarray(pc.fill_null(column, unknown) if column.null_count else column)
 
 
 def meeting(

@@ -19,11 +19,10 @@ def user_hashes(table: pa.Table, rows: Ints) -> Hashes:
     parts = []
     for name in ("platform", "user_id"):
         column = table[name].combine_chunks()
-        of_each = [
-            int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
-            for text in column.dictionary.to_pylist()
-        ]
-        parts.append(np.array(of_each, np.uint64)[column.indices.to_numpy()[rows]])
+        words = column.dictionary.to_pylist()
+        digests = [hashlib.blake2b(word.encode(), digest_size=8).digest() for word in words]
+        of_each = np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
+        parts.append(of_each[column.indices.to_numpy()[rows]])
     return mix(parts[0] + mix(parts[1]))
 
 

@@ -51,7 +51,7 @@ def match_in_rounds(posts: Eligible, looks: Looks, rules: PairRules) -> Matched:
         rows, size, offset, step, s = rows[:n], size[:n], offset[:n], step[:n], s[:n]
         right = rows + offset.view(np.int64)
         right += 1
-        gap = s - posts.s[right]
+        gap = s - posts.s.take(right)
         sure = discriminable(gap, posts, rows, right, rules)
         if rules.hashtag_tolerance is not None:
             near = alike(posts, rows, right, rules)
@@ -59,8 +59,8 @@ def match_in_rounds(posts: Eligible, looks: Looks, rules: PairRules) -> Matched:
             sure &= near
         n_sure += int(np.count_nonzero(sure))
         # Most posts are matched after a few rounds: look further at the others only.
-        wanted = np.flatnonzero(sure & free[rows])
-        wanted = wanted[free[right[wanted]]]
+        wanted = np.flatnonzero(sure & free.take(rows))
+        wanted = wanted[free.take(right[wanted])]
         taken += _settle(rows[wanted], right[wanted], gap[wanted] > 0, posts.hash, free, best)
         offset += step
         # Below 0 an unsigned number becomes a huge one: this is offset modulo size.

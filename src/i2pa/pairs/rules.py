@@ -31,8 +31,7 @@ def probability_discriminable(
     `count_variance` (beyond the paper) is added to the variance 2 sigma^2 of the difference.
     """
     z = np.asarray(delta_s, dtype=np.float64) / np.sqrt(2 * sigma**2 + np.asarray(count_variance))
-    phi = _erfc(-z / math.sqrt(2)) / 2
-    return np.asarray(phi, dtype=np.float64)
+    return np.asarray(_erfc(-z / math.sqrt(2)), dtype=np.float64) / 2
 
 
 @dataclass(frozen=True)
