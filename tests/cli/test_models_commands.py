@@ -87,7 +87,7 @@ def test_bad_input_is_one_line_with_the_remedy(i2pa, tmp_path, examples):
         (("models", "--json", "show", "i2pa-lite2"), 2, "give --json after show"),
         (("models", "check", "i2pa-lite2", "--images", tmp_path), 1, "no pictures found"),
         (("score", picture, "--engine", "abacus"), 2, "choose from auto, onnxruntime"),
-        (("score", picture, "--precision", "int8"), 2, "int8 is not offered"),
+        (("score", picture, "--precision", "int8"), 2, "int8 is refused"),
         (("rank", picture, "--engine", "torch", "--precision", "bf16"), 2, "has no precision"),
     ]
     for arguments, code, message in cases:

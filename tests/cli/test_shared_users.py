@@ -86,6 +86,8 @@ def test_the_papers_split_trains_and_says_what_its_accuracy_is_of(
         assert shared["pictures"] == 0
         assert f"**WARNING: '{shared['pairs']}' shares {shared['users']} user" in card
     assert "trained on its user" not in card
+    learnt = record["metadata"]["i2pa.training"]
+    assert learnt.endswith(", users shared with what it was measured on")
     if recipe:
         name = record["metadata"]["i2pa.reference"]
         assert "whose other pairs were trained on" in json.loads(name)["name"]

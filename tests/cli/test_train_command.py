@@ -105,6 +105,7 @@ def test_finetune_records_all_that_was_asked_for(
     assert (recipe["name"], recipe["backbone"]) == ("finetune", "efficientnet-lite2")
     assert (recipe["epochs"], recipe["batch"], recipe["loss"]) == (1, 2, "hard")
     assert (recipe["flip_labels"], recipe["nuisance"], recipe["wise"]) == (0.5, True, 0.25)
+    assert "50 % of the labels turned round" in record["metadata"]["i2pa.training"]
     assert record["epochs"]["done"] == 1
     digest = hashlib.sha256((place / "pairs.parquet").read_bytes()).hexdigest()
     assert record["inputs"] == {"pairs.parquet": digest}

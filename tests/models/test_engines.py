@@ -209,7 +209,7 @@ def test_unknown_engines_and_precisions_are_refused_with_the_choice(model):
         load_engine(model, engine="tensorrt")
     with pytest.raises(UserInputError, match="float32, bfloat16"):
         load_engine(model, precision="float16")
-    with pytest.raises(UserInputError, match="int8 is not offered"):
+    with pytest.raises(UserInputError, match="int8 is refused"):
         load_engine(model, precision="int8")
     for engine, precision in NO_PRECISION:
         with pytest.raises(UserInputError, match=f"{engine} has no precision {precision}"):

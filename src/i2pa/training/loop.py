@@ -15,7 +15,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -254,7 +254,8 @@ def _plan(
     """SHA-256 of all that decides what a run ends with, but for the number of epochs."""
     # How long to go on is no part of it, nor is what becomes of the weights after the last epoch.
     facts = asdict(recipe) | {"epochs": None, "patience": None, "wise": None}
-    hashed = hashlib.sha256(json.dumps([facts, about], sort_keys=True).encode())
+    kept = [field.name for field in fields(Epoch)]
+    hashed = hashlib.sha256(json.dumps([facts, about, kept], sort_keys=True).encode())
     for table in (pairs, held_out):
         for column in vars(table).values():
             hashed.update(np.ascontiguousarray(column).tobytes())

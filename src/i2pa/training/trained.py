@@ -71,6 +71,11 @@ def named(
     detail: str,
 ) -> ModelMetadata:
     """What a model file says of a model trained like this."""
+    said = [f"recipe {recipe.name}", weights.label, detail, gathered.learnt_from]
+    if recipe.flip_labels:
+        said.append(f"{100 * recipe.flip_labels:g} % of the labels turned round")
+    if gathered.shared:
+        said.append("users shared with what it was measured on")
     return ModelMetadata(
         name=naming.name,
         version=naming.version,
@@ -78,6 +83,6 @@ def named(
         reference=quantiles,
         link=loss_named(recipe.loss).link if trains_pairs(recipe) else "logistic",
         temperature=calibration.temperature,
-        training=f"recipe {recipe.name}, {weights.label}, {detail}, {gathered.learnt_from}",
+        training=", ".join(said),
         licenses=weights.license,
     )
