@@ -143,6 +143,29 @@ def test_pictures_of_one_stem_do_not_share_a_rating(tmp_path: Path) -> None:
     assert made == {"a.xmp": (4, "created", None), "a.png.xmp": (2, "created", None)}
 
 
+@pytest.mark.parametrize("there", [False, True], ids=["new", "there already"])
+def test_beside_a_raw_file_the_short_name_is_the_raw_files(tmp_path: Path, there: bool) -> None:
+    """Programs read `a.xmp` as the RAW file's, so no other picture's stars go there."""
+    tiff, raw, heic, pair = (tmp_path / name for name in ("a.tif", "A.CR2", "b.heic", "b.JPG"))
+    twin = tmp_path / "b.CR2"
+    for file in (tiff, raw, heic, pair, twin):
+        file.write_bytes(b"")
+    if there:
+        (tmp_path / "A.xmp").write_bytes(new_sidecar(3))
+        (tmp_path / "b.xmp").write_bytes(new_sidecar(3))
+    items = [
+        picture(str(tiff), 1),
+        picture(str(heic), 2),
+        picture(str(raw), 3),
+        picture(str(pair), 4, twins=(twin,)),
+    ]
+    made = outcomes(rate(items, overwrite=True).rated)
+    stars = {name: stars for name, (stars, _, _) in made.items()}
+    assert list(stars) == ["a.tif.xmp", "b.heic.xmp", "A.xmp", "b.xmp"]
+    assert stars["a.tif.xmp"] > stars["b.heic.xmp"] > stars["A.xmp"] > stars["b.xmp"]
+    assert rating_of((tmp_path / "b.xmp").read_bytes()) == stars["b.xmp"]
+
+
 def test_a_dry_run_tells_all_and_writes_nothing(album: list[Path]) -> None:
     album[0].with_suffix(".xmp").write_bytes(new_sidecar(0))
     before = sorted(album[0].parent.iterdir())

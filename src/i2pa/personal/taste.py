@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from i2pa.errors import DataError, ModelError, UserInputError, needs_extra
 from i2pa.images.failure import Failure
@@ -171,7 +172,9 @@ def personalize(
             seed=seed,
         )
         learning = from_likes(loaded, own, folder, seed, reading)
-    return _learn(loaded, learning, name, version, seed, fit_progress)
+    # Its matrices are small: threads that wait for each other take longer than one alone.
+    with threadpool_limits(1, "blas"):
+        return _learn(loaded, learning, name, version, seed, fit_progress)
 
 
 def _places(given: Path | str | Sequence[Path | str]) -> list[Path]:

@@ -19,6 +19,7 @@ from PIL import Image
 from i2pa.errors import DataError, I2paError
 from i2pa.files import whole_file
 from i2pa.images.failure import Failure
+from i2pa.images.formats import RAW_SUFFIXES
 from i2pa.metrics.reference import LEVELS
 from i2pa.scoring.results import Progress, RankedPicture
 from i2pa.scoring.xmp import REJECTED, new_sidecar, rating_of, with_rating
@@ -122,21 +123,31 @@ def rate(
 
 
 class _Folders:
-    """Which sidecars a folder holds, each folder read once."""
+    """Which sidecars and RAW files a folder holds, each folder read once."""
 
     def __init__(self) -> None:
-        self._listed: dict[Path, dict[str, Path]] = {}
+        self._listed: dict[Path, tuple[dict[str, Path], set[str]]] = {}
 
     def sidecar(self, folder: Path, stem: str) -> Path | None:
         """The sidecar `stem.xmp`, its suffix in capitals or not."""
+        return self._of(folder)[0].get(stem)
+
+    def raw(self, folder: Path, stem: str) -> bool:
+        """Whether there is a RAW file of that stem, in capitals or not."""
+        return stem.casefold() in self._of(folder)[1]
+
+    def _of(self, folder: Path) -> tuple[dict[str, Path], set[str]]:
         if folder not in self._listed:
             try:
-                files = [file for file in folder.iterdir() if file.suffix.lower() == _SUFFIX]
+                files = list(folder.iterdir())
             except OSError:
                 # Whoever writes there will say so.
                 files = []
-            self._listed[folder] = {file.stem: file for file in files}
-        return self._listed[folder].get(stem)
+            self._listed[folder] = (
+                {file.stem: file for file in files if file.suffix.lower() == _SUFFIX},
+                {file.stem.casefold() for file in files if file.suffix.lower() in RAW_SUFFIXES},
+            )
+        return self._listed[folder]
 
 
 def _sidecars(
@@ -144,9 +155,14 @@ def _sidecars(
 ) -> list[tuple[Path, bool]]:
     """The sidecars of one picture and its twins, and whether they exist; some, never none.
 
-    A sidecar that a better picture of the same stem has claimed is not shared.
+    A sidecar that a better picture of the same stem has claimed is not shared. Beside a RAW file,
+    `a.xmp` is that file's and its twins', whoever comes first.
     """
-    stems = [(file.parent, stem) for file in files for stem in (file.stem, file.name)]
+    last = files[-1]
+    foreign = last.suffix.lower() not in RAW_SUFFIXES and folders.raw(last.parent, last.stem)
+    stems = [(file.parent, file.name) for file in files]
+    if not foreign:
+        stems += [(file.parent, file.stem) for file in files]
     found = [sidecar for at in stems if (sidecar := folders.sidecar(*at)) is not None]
     if found := [sidecar for sidecar in dict.fromkeys(found) if sidecar not in done]:
         return [(sidecar, True) for sidecar in found]
@@ -154,8 +170,9 @@ def _sidecars(
     if name is SidecarName.DARKTABLE:
         return [(sidecar, False) for sidecar in full]
     # Lightroom looks for the name of the RAW file, which is a twin wherever there is one.
-    short = files[-1].parent / f"{files[-1].stem}{_SUFFIX}"
-    return [(full[0] if short in done or os.path.lexists(short) else short, False)]
+    short = last.parent / f"{last.stem}{_SUFFIX}"
+    taken = foreign or short in done or os.path.lexists(short)
+    return [(full[0] if taken else short, False)]
 
 
 def _rate_one(
