@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,15 @@ def test_graph_api_pages_and_business_discovery(tmp_path: Path) -> None:
     row = read_posts(tmp_path / "one.json").posts.to_pylist()[0]
     assert (row["user_id"], row["followers"], row["user_posts"]) == ("bo", 10, 3)
     assert read_posts(tmp_path / "pages.json").posts.num_rows == 3
+
+
+@pytest.mark.parametrize("file_format", [None, "instagram-export", "csv"])
+def test_a_zip_file_has_to_be_unpacked(tmp_path: Path, file_format: str | None) -> None:
+    path = tmp_path / "instagram-ana.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("media/posts_1.json", json.dumps(EXPORT))
+    with pytest.raises(DataError, match="is a ZIP file; unpack it first"):
+        read_posts(path, file_format)
 
 
 def test_documents_that_are_cut_short_or_something_else(tmp_path: Path) -> None:

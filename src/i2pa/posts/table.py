@@ -55,7 +55,7 @@ class PostsRead:
 
     `rejects` has file, row, reason, value for each row left out; `read` counts those and the posts
     `kept`; `reasons` counts rejects and `notes` assumptions, most frequent first; `warnings` say
-    what an export never holds and how to go on.
+    what an export never holds and how to go on, and which file is cut short or damaged.
     """
 
     where: pa.Table | Path
@@ -107,7 +107,7 @@ def read_posts(
     typed, broken, notes = [], [], Counter[str]()
     # The file of every row, by number: of a folder each file has its own.
     places: list[str] = []
-    warnings: dict[str, str] = {}
+    warnings: list[str] = []
     for file, source in (opened for path in files for opened in _opened(path, format)):
         with _as_data_error(file):
             found, raw = _read_one(file, source, columns, platform, downloaded_at)
@@ -124,7 +124,10 @@ def read_posts(
         broken.append(lost.add_column(0, REJECTS.field("file"), lost_in).cast(REJECTS))
         notes.update({note.what: note.n for note in found.notes})
         notes.update(dict(raw.notes))
-        warnings |= {source.warning: str(file)} if source.warning else {}
+        if raw.damage:
+            warnings.append(f"{file}: {raw.damage}; what came after it is lost: copy it again")
+        if source.warning and not any(source.warning in warning for warning in warnings):
+            warnings.append(f"{file}: {source.warning}")
     unique, twice = _first_of_each(pa.concat_tables(typed), places)
     rejects = pa.concat_tables([*broken, twice])
     n_read = unique.num_rows + rejects.num_rows
@@ -146,7 +149,7 @@ def read_posts(
         read=n_read,
         reasons=reasons,
         notes=tuple(Count(what, n) for what, n in assumed),
-        warnings=tuple(f"{file}: {what}" for what, file in warnings.items()),
+        warnings=tuple(warnings),
     )
 
 

@@ -23,13 +23,15 @@ Broken = tuple[int, str, str | None]
 class Raw:
     """Columns as written (text, numbers or times), their row numbers (int64), and broken rows.
 
-    `notes` counts what is no post and no fault either.
+    `notes` counts what is no post and no fault either. `damage` says how the file's bytes end
+    before their time, in which case nobody knows how many rows are lost.
     """
 
     columns: pa.Table
     rows: pa.Array
     broken: pa.Table
     notes: tuple[tuple[str, int], ...] = ()
+    damage: str = ""
 
 
 @dataclass(frozen=True)
