@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from i2pa.errors import DataError
+from i2pa.errors import DataError, UserInputError
 from i2pa.posts import PostsRead, read_posts
 
 
@@ -106,6 +106,22 @@ def test_times_to_come_are_rejects(tmp_path: Path) -> None:
         (2, "uploaded_at is in the future", soon),
         (3, "downloaded_at is in the future", soon),
     ]
+
+
+def test_the_time_of_download_given_is_held_against_each_upload(tmp_path: Path) -> None:
+    rows = "post_id,user_id,uploaded_at,downloaded_at,likes\n"
+    rows += "a,u,2024-06-01T00:00:00Z,,5\nb,u,2019-06-01T00:00:00Z,,5\n"
+    rows += "c,u,2024-06-01T00:00:00Z,2024-09-01T00:00:00Z,5\nd,u,2020-01-01T20:00:00Z,,5\n"
+    path = tmp_path / "posts.csv"
+    path.write_text(rows)
+    read = read_posts(path, downloaded_at=datetime(2020, 1, 1))
+    assert sorted(read.posts["post_id"].to_pylist()) == ["b", "c", "d"]
+    assert [(r["row"], r["reason"]) for r in read.rejects.to_pylist()] == [
+        (2, "uploaded_at is later than downloaded_at")
+    ]
+    soon = datetime.now(UTC) + timedelta(days=2)
+    with pytest.raises(UserInputError, match="is in the future; give the day on which"):
+        read_posts(path, downloaded_at=soon)
 
 
 def test_nul_bytes_are_rejects(tmp_path: Path) -> None:

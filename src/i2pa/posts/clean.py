@@ -286,19 +286,19 @@ def _judge_sql(
             typed[name], no_zone = _time(name, kinds[name])
             typed[f"{name}_written"] = _text(name) if kinds[name] == "text" else name
             naive.append(f"({no_zone}) AND {name} IS NOT NULL")
-            given = "" if name == "uploaded_at" else f" AND {name}_written IS NOT NULL"
+            is_written = "" if name == "uploaded_at" else f" AND {name}_written IS NOT NULL"
         if name == "uploaded_at" and by_code:
             # code_time is null wherever a time is written.
             typed["from_code"] = "code_time IS NOT NULL"
             typed[name] = f"coalesce(code_time, {typed[name]})"
             typed.setdefault(f"{name}_written", "NULL")
-            given = ""
+            is_written = ""
         if f"{name}_written" in typed:
             # 1970-01-02 and 2200: outside, a unit or a default went wrong.
             typed[f"{name}_bad"] = (
                 f"coalesce({typed[name]}, 0) NOT BETWEEN 86400000000 AND 7258118400000000"
             )
-            faults.append((f"{name}_bad{given}", f"{name} is not a time", f"{name}_written"))
+            faults.append((f"{name}_bad{is_written}", f"{name} is not a time", f"{name}_written"))
             late = f"{name} > epoch_us($now::TIMESTAMPTZ) + 86400000000"
             faults.append((late, f"{name} is in the future", f"{name}_written"))
     for name in COUNTS:
@@ -334,10 +334,10 @@ def _judge_sql(
     own = _text("platform") if "platform" in kinds else "NULL"
     typed["platform"] = f"coalesce($platform, {own}, '{UNKNOWN_PLATFORM}')"
     # Many exports give the day of download only, as its first midnight.
-    late = "uploaded_at > downloaded_at + 86400000000"
+    given = "epoch_us($downloaded_at::TIMESTAMPTZ)"
+    late = f"uploaded_at > coalesce(downloaded_at, {given}) + 86400000000"
     faults.append((late, "uploaded_at is later than downloaded_at", "uploaded_at_written"))
 
-    given = "epoch_us($downloaded_at::TIMESTAMPTZ)"
     names = [name for name in TYPED if name not in ("downloaded_at", "media_type", "image_count")]
     times = ("uploaded_at", "downloaded_at")
     shown = [f"make_timestamptz({n}) AS {n}" if n in times else n for n in names]

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from i2pa.files import check_not_input, check_text_name, whole_file
 from i2pa.posts.clean import Cleaned, Count, clean, on_instagram
 from i2pa.posts.columns import match_columns
 from i2pa.posts.database import database
+from i2pa.posts.download_time import as_download_time
 from i2pa.posts.facts import in_parts, with_facts
 from i2pa.posts.readers import open_sources
 from i2pa.posts.readers.source import BROKEN, Raw, Source
@@ -94,16 +95,13 @@ def read_posts(
     there is no such file, DataError when a column is missing or no row is sound.
     """
     files = _files(paths)
-    is_time = downloaded_at is None or isinstance(downloaded_at, datetime)
-    require(is_time, "downloaded_at", downloaded_at, "a datetime")
+    downloaded_at = as_download_time(downloaded_at)
     is_map = columns is None or isinstance(columns, Mapping)
     require(is_map, "columns", columns, "a mapping, such as {'likes': 'like_count'}")
     for name, text in (("format", format), ("platform", platform)):
         require(text is None or isinstance(text, str), name, text, "text")
     if out is not None:
         check_not_input(out, *files)
-    if downloaded_at is not None and downloaded_at.tzinfo is None:
-        downloaded_at = downloaded_at.replace(tzinfo=UTC)
     typed, broken, notes = [], [], Counter[str]()
     # The file of every row, by number: of a folder each file has its own.
     places: list[str] = []
