@@ -245,7 +245,14 @@ def _time(name: str, kind: str) -> tuple[str, str]:
     if kind.endswith("time"):
         return name, "true" if kind == "naive time" else "false"
     # Seconds, milliseconds or microseconds since 1970, told apart by size.
-    text = _text(f"try_cast({name} AS BIGINT)" if kind == "float" else name)
+    if kind == "float":
+        units = (("1e8", "1e10", "1000000"), ("1e11", "1e13", "1000"), ("1e14", "1e16", "1"))
+        cases = (
+            f"WHEN {name} >= {least} AND {name} < {most} THEN round({name} * {unit})::BIGINT"
+            for least, most, unit in units
+        )
+        return f"CASE {' '.join(cases)} END", "false"
+    text = _text(name)
     if kind == "text":
         text = f"regexp_replace({text}, '^([0-9]+)\\.0+$', '\\1')"
     micros = (
