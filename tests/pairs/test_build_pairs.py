@@ -124,7 +124,7 @@ def test_no_eligible_pair_says_which_rule_and_what_relaxes_it() -> None:
     )
     assert "3 posts fail 'time of download known'" in error(*[{"downloaded_at": None}] * 3)
     assert "relax with --downloaded-at DATE" in error(*[{"downloaded_at": None}] * 3)
-    assert "1 of 1 pairs fail 'the same user'" in error({}, {"user_id": "v"})
+    assert "1 of 1 pair fail 'the same user'" in error({}, {"user_id": "v"})
     assert "'P(Q_A >= Q_B) at least 0.95'" in error({}, {})
     assert error({}) == "no eligible pair: 1 post cannot make one"
 

@@ -48,8 +48,11 @@ def test_no_column_of_times_at_all(tmp_path: Path) -> None:
     assert read.posts["utc_date"].to_pylist()[0].isoformat() == "2016-01-11"
     assert read.rejects["reason"].to_pylist() == ["uploaded_at is not a time"]
     assert notes(read)[BY_CODE] == 1
-    with pytest.raises(DataError, match="no column for uploaded_at"):
+    with pytest.raises(DataError, match="no column for uploaded_at") as caught:
         read_csv(tmp_path, rows)
+    assert "instagram" not in str(caught.value)
+    with pytest.raises(DataError, match=r"uploaded_at=.*, or if .*: --platform instagram"):
+        read_csv(tmp_path, rows.replace("nope", "BBaaaaaaaaa"))
     column = rows.replace("likes", "likes,network").replace(",5", ",5,instagram")
     assert read_csv(tmp_path, column).posts.num_rows == 1
     with pytest.raises(DataError, match="no column for uploaded_at"):

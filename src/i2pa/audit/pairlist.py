@@ -82,6 +82,8 @@ def read_pair_list(path: str | os.PathLike[str]) -> tuple[pa.Table, tuple[str, .
     Raises UserInputError where there is no such file, DataError where it is neither.
     """
     file = Path(path)
+    if file.is_dir():
+        raise UserInputError("is a folder", where=str(file), remedy="name a file of pairs")
     if not file.is_file():
         raise UserInputError("no such file", where=str(file))
     check_text_name(file)

@@ -51,7 +51,8 @@ def no_pair_error(funnel: Sequence[Step], others: Callable[[], Sequence[str]]) -
         total = blamed.before
     if blamed.removed == 0:
         return DataError(f"no eligible pair: {many(n_posts, 'post')} cannot make one")
-    what = f"no eligible pair: {blamed.removed:,} of {total:,} {blamed.unit} fail '{blamed.rule}'"
+    unit = blamed.unit if total != 1 else blamed.unit.removesuffix("s")
+    what = f"no eligible pair: {blamed.removed:,} of {total:,} {unit} fail '{blamed.rule}'"
     if blamed.relax != ANOTHER_MEASURE:
         return DataError(what, remedy=f"relax with {blamed.relax}")
     known = [f"--measure {measure}" for measure in others()]

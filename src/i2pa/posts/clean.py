@@ -136,6 +136,12 @@ def on_instagram(column: pa.ChunkedArray | None, platform: str | None) -> Flags:
     return flags
 
 
+def tells_times(ids: pa.ChunkedArray) -> bool:
+    """Whether the first ids look like shortcodes that tell the time of their posts."""
+    first = ids.slice(0, 100).cast(pa.string()).fill_null("").to_numpy().astype(str)
+    return bool(first.size) and bool(shortcode.post_times(first)[1].all())
+
+
 def _code_times(table: pa.Table, kinds: Mapping[str, str], instagram: Flags) -> pa.Array:
     """Microseconds since 1970 by shortcode, where no time is written and the code tells one."""
     open_rows = np.broadcast_to(instagram, len(table)).copy()

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from i2pa.errors import DataError, UserInputError, require
 from i2pa.files import check_not_input, check_text_name, whole_file
-from i2pa.posts.clean import Cleaned, Count, clean, on_instagram
+from i2pa.posts.clean import Cleaned, Count, clean, on_instagram, tells_times
 from i2pa.posts.columns import match_columns
 from i2pa.posts.database import database
 from i2pa.posts.download_time import as_download_time
@@ -194,7 +194,10 @@ def _read_one(
         said = raw.columns[names["platform"]].cast(pa.string()) if "platform" in names else None
         # Only Instagram's codes tell when a post was made.
         if not on_instagram(said, platform).any():
-            match_columns(source.names, columns, where=str(file), spared=spared)
+            hint = ""
+            if tells_times(raw.columns[names["post_id"]]):
+                hint = "if these are Instagram's shortcodes, which tell it: --platform instagram"
+            match_columns(source.names, columns, where=str(file), spared=spared, hint=hint)
     return clean(raw, names, platform=platform, downloaded_at=downloaded_at), raw
 
 

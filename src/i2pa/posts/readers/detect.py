@@ -12,7 +12,7 @@ from pathlib import Path
 from i2pa.errors import DataError, UserInputError
 from i2pa.posts.readers.documents import UnreadableError, load_json
 from i2pa.posts.readers.hessel import pairs_of
-from i2pa.posts.readers.instagram import export_posts, graph_posts
+from i2pa.posts.readers.instagram import export_posts, graph_posts, refuse_error
 from i2pa.posts.readers.instaloader import SUFFIXES, dump_files, is_dump
 from i2pa.posts.readers.smp import is_smp
 from i2pa.posts.readers.streams import compression, peek
@@ -80,6 +80,7 @@ def _detect_document(path: Path, start: bytes) -> str:
             return "reddit" if _is_reddit(start) else "jsonl"
         remedy = "copy or export it again"
         raise DataError(str(error), where=str(path), remedy=remedy) from error
+    refuse_error(document, path)
     if is_dump(document):
         return "instaloader"
     if export_posts(document) is not None:
