@@ -77,6 +77,17 @@ def test_rows_that_hold_no_codes_are_counted(tmp_path: Path) -> None:
     assert audit_pairs(file).warnings[0] == notes[0]
 
 
+def test_ragged_rows_and_words_that_are_no_posts_codes_are_counted(tmp_path: Path) -> None:
+    good = "7s0kDUqUCW,7uEd3LqUK_"
+    file = write(tmp_path / "list.csv", good, "one", good, "a,b,c", "foo,bar", good)
+    table, notes = read_pair_list(file)
+    assert table.num_rows == 3
+    assert notes == ("3 rows left out: not two Instagram shortcodes (first: row 3)",)
+    write(file, "1234567890,7uEd3LqUK_", good, "7s0kDUqUCW")
+    assert read_pair_list(file)[1][0].startswith("2 rows left out")
+    assert read_pair_list(file)[1][0].endswith("(first: row 2)")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

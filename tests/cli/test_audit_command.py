@@ -11,10 +11,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from command_runner import run
 
 from i2pa.pairs import read_pairs
+from i2pa.posts.shortcode import encode
 
 LIST = "Low_popularity,High_popularity\n" + "7s0kDUqUCW,7uEd3LqUK_\nBArs5gvFY7q,BAiFe7iFYzt\n" * 2
 
@@ -129,6 +131,18 @@ def test_the_page_needs_no_other_file_and_trusts_no_name(page: Path) -> None:
     assert "@import" not in text
     assert "Audit of &lt;b&gt;list&amp;.csv" in text
     assert tags.count("svg") == 5
+
+
+def test_a_figure_without_a_class_is_left_out_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed, page = tmp_path / "list.csv", tmp_path / "audit.html"
+    codes = encode(np.array([((10**9 + i) << 23) + 1 for i in (0, 5)], np.uint64))
+    listed.write_text(f"Low_popularity,High_popularity\n{codes[0]},{codes[1]}\n")
+    assert run(capsys, "audit", listed, "--html", page)[0] == 0
+    text = page.read_text(encoding="utf-8")
+    assert "<figcaption>share that won, by UTC hour" not in text
+    assert "The two posts of every pair are of one class" in text
 
 
 def test_the_page_opens_in_a_browser(page: Path, tmp_path: Path) -> None:

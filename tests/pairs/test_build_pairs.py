@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -18,6 +18,7 @@ from plain_rules import START, a_post, brute_force, crowd, pairs_of
 
 from i2pa.errors import DataError, UserInputError
 from i2pa.pairs import PAIRS, PAPER, SAME_USER_WIDE, PairRules, build_pairs, read_pairs, write_pairs
+from i2pa.pairs.rules import Measure
 from i2pa.pairs.schema import metadata
 
 an_image = st.sampled_from([None, None, "a.jpg", "b.jpg"])
@@ -119,13 +120,41 @@ def test_no_eligible_pair_says_which_rule_and_what_relaxes_it() -> None:
     young = {"downloaded_at": START + timedelta(days=3)}
     assert error(young, young, {}) == (
         "no eligible pair: 2 of 3 posts fail 'settled 30 days before download'; "
-        "relax with --min-age-days 0 or --downloaded-at DATE"
+        "relax with --min-age-days 0"
     )
     assert "3 posts fail 'time of download known'" in error(*[{"downloaded_at": None}] * 3)
-    assert "relax with --measure views" in error({"likes": None}, {"likes": None})
-    assert "1 of 1 pairs fail 'the same user'" in error({}, {"user_id": "v"})
+    assert "relax with --downloaded-at DATE" in error(*[{"downloaded_at": None}] * 3)
+    assert "1 of 1 pair fail 'the same user'" in error({}, {"user_id": "v"})
     assert "'P(Q_A >= Q_B) at least 0.95'" in error({}, {})
     assert error({}) == "no eligible pair: 1 post cannot make one"
+
+
+@pytest.mark.parametrize("same_user", [True, False])
+def test_no_pair_for_want_of_a_measure_names_those_that_are_there(same_user: bool) -> None:
+    def error(measure: Measure, *rows: dict[str, Any]) -> str:
+        rules = replace(PAPER, measure=measure, same_user=same_user)
+        with pytest.raises(DataError) as caught:
+            build_pairs(make_posts(*rows), rules)
+        return str(caught.value)
+
+    reddit = [{"likes": None, "score": n} for n in (0, 70)]
+    assert error("likes", *reddit).endswith("'likes known and above 0'; relax with --measure score")
+    assert error("views", *reddit).endswith("relax with --measure score")
+    video = [{"likes": None, "views": 90, "score": -3}] * 2
+    assert error("likes-per-view", *video).endswith("relax with --measure views")
+    both = [{"likes": 100, "views": 900}] * 2
+    assert "relax with --measure likes or --measure views or --measure likes-per-view" in error(
+        "score", *both
+    )
+    assert "and they have no other measure; take an export with likes" in error(
+        "likes", {"likes": None}, {"likes": 0}
+    )
+
+
+def test_nothing_was_downloaded_in_the_future() -> None:
+    soon = datetime.now(UTC) + timedelta(days=2)
+    with pytest.raises(UserInputError, match="is in the future; give the day on which"):
+        build_pairs(make_posts({}, {}), downloaded_at=soon)
 
 
 def test_one_pair_in_full_and_back_from_disk(tmp_path: Path) -> None:

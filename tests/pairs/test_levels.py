@@ -29,9 +29,11 @@ def test_every_pair_across_levels() -> None:
     [
         ("image,stars\na,1\n", "no column level; it has image, stars"),
         ("image,level\na,1\nb,1\n", "same level"),
-        ("image,level\na,good\nb,bad\n", "not a number"),
-        ("image,level\na,1\n,2\n", "no image or no level"),
-        ("image,level\na,1\na,2\n", "a is listed twice"),
+        ("image,level\na,good\nb,bad\n", "row 2: the level 'good' is not a number"),
+        ("image,level\na,1\nb,2\nc,z\n", "row 4: the level 'z' is not a number"),
+        ("image,level\na,1\n,2\n", "row 3 has no image"),
+        ("image,level\na,1\nb,2\nc,\n", "row 4 has no level"),
+        ("image,level\nb,3\na,1\na,2\n", "a is listed twice, in rows 3 and 4"),
     ],
 )
 def test_grades_that_say_nothing(tmp_path: Path, text: str, message: str) -> None:

@@ -82,9 +82,9 @@ def test_what_cannot_be_split() -> None:
     with pytest.raises(DataError, match="have no times"):
         split_pairs(pairs_by({"a": 5}), by="time")
     for counts, fault in (
-        ((1, 2, 3), "holds 5 pairs"),
-        (("rest", 9, 0), "holds 5 pairs"),
-        (("rest", "rest", 1), "one of which may be 'rest'"),
+        ((1, 2, 1), "holds 5 pairs; write rest for one of them"),
+        (("rest", 9, 0), "holds 5 pairs; ask for fewer"),
+        (("rest", "rest", 1), "counts are rest,rest,1, but must be .* one of which may be rest;"),
         ((-1, "rest", 1), "must be three from 0"),
     ):
         with pytest.raises(UserInputError, match=fault):

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from i2pa.errors import DataError
+from i2pa.errors import DataError, UserInputError
 from i2pa.posts import PostsRead, read_posts
 
 
@@ -48,8 +48,11 @@ def test_no_column_of_times_at_all(tmp_path: Path) -> None:
     assert read.posts["utc_date"].to_pylist()[0].isoformat() == "2016-01-11"
     assert read.rejects["reason"].to_pylist() == ["uploaded_at is not a time"]
     assert notes(read)[BY_CODE] == 1
-    with pytest.raises(DataError, match="no column for uploaded_at"):
+    with pytest.raises(DataError, match="no column for uploaded_at") as caught:
         read_csv(tmp_path, rows)
+    assert "instagram" not in str(caught.value)
+    with pytest.raises(DataError, match=r"uploaded_at=.*, or if .*: --platform instagram"):
+        read_csv(tmp_path, rows.replace("nope", "BBaaaaaaaaa"))
     column = rows.replace("likes", "likes,network").replace(",5", ",5,instagram")
     assert read_csv(tmp_path, column).posts.num_rows == 1
     with pytest.raises(DataError, match="no column for uploaded_at"):
@@ -108,6 +111,22 @@ def test_times_to_come_are_rejects(tmp_path: Path) -> None:
     ]
 
 
+def test_the_time_of_download_given_is_held_against_each_upload(tmp_path: Path) -> None:
+    rows = "post_id,user_id,uploaded_at,downloaded_at,likes\n"
+    rows += "a,u,2024-06-01T00:00:00Z,,5\nb,u,2019-06-01T00:00:00Z,,5\n"
+    rows += "c,u,2024-06-01T00:00:00Z,2024-09-01T00:00:00Z,5\nd,u,2020-01-01T20:00:00Z,,5\n"
+    path = tmp_path / "posts.csv"
+    path.write_text(rows)
+    read = read_posts(path, downloaded_at=datetime(2020, 1, 1))
+    assert sorted(read.posts["post_id"].to_pylist()) == ["b", "c", "d"]
+    assert [(r["row"], r["reason"]) for r in read.rejects.to_pylist()] == [
+        (2, "uploaded_at is later than downloaded_at")
+    ]
+    soon = datetime.now(UTC) + timedelta(days=2)
+    with pytest.raises(UserInputError, match="is in the future; give the day on which"):
+        read_posts(path, downloaded_at=soon)
+
+
 def test_nul_bytes_are_rejects(tmp_path: Path) -> None:
     rows = "post_id,user_id,uploaded_at,likes,caption\n"
     rows += "a,u,2019-06-01T00:00:00Z,5,fine\nb\0,u,2019-06-01T00:00:00Z,5,x\n"
@@ -128,15 +147,51 @@ def test_nul_bytes_are_rejects(tmp_path: Path) -> None:
     ]
 
 
-def test_utf_16_and_rows_of_many_megabytes(tmp_path: Path) -> None:
+def test_utf_16_and_rows_of_many_megabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "posts.csv"
     path.write_text("post_id,user_id\n", encoding="utf-16")
     with pytest.raises(DataError, match=r"is UTF-16.*iconv"):
         read_posts(path)
     head = "post_id,user_id,uploaded_at,likes,caption\np,u,2019-06-01,5,"
     path.write_text(head + "x" * (100 << 20) + "\n")
-    with pytest.raises(DataError, match="a row is longer than 32 MB"):
+    with pytest.raises(DataError, match="row 2 is longer than 32 MB"):
         read_posts(path)
+    monkeypatch.setattr("i2pa.posts.readers.tabular._BLOCK_BYTES", 1 << 12)
+    half = '"' + "x\n" * 4000 + '"'
+    head = "post_id,user_id,uploaded_at,likes,caption,image\np,u,2019-06-01,5,,\n\n"
+    path.write_text(f"{head}q,u,2019-06-01,5,{half},{half}\n" + "r,u,2019-06-01,5,,\n" * 500)
+    with pytest.raises(DataError, match="row 3 is longer"):
+        read_posts(path)
+
+
+@pytest.mark.parametrize("unit", [1, 1000, 1_000_000])
+def test_seconds_in_floats_keep_their_fraction(tmp_path: Path, unit: int) -> None:
+    seconds = [1641340800.5, 1641340801.5, 999999999.25]
+    table = {"post_id": list("abc"), "user_id": ["u"] * 3, "likes": [5] * 3}
+    pq.write_table(pa.table(table | {"uploaded_at": [s * unit for s in seconds]}), tmp_path / "p")
+    rows = "\n".join(f"{name},u,5,{s}" for name, s in zip("abc", seconds, strict=True))
+    found = read_posts(tmp_path / "p").posts.sort_by("post_id")["uploaded_at"].to_pylist()
+    assert [time.timestamp() for time in found] == seconds
+    text = read_csv(tmp_path, "post_id,user_id,likes,uploaded_at\n" + rows + "\n").posts
+    assert text.sort_by("post_id")["uploaded_at"].to_pylist() == found
+
+
+def test_bytes_in_parquet_that_are_no_utf_8_are_broken_rows(tmp_path: Path) -> None:
+    columns = {"post_id": [b"a", b"\xff\xfe", b"c", None], "user_id": [1, 2, 3, 4]}
+    columns |= {"caption": [b"caf\xc3\xa9", b"x", b"caf\xe9", b"y"], "likes": [5] * 4}
+    time = pa.array([datetime(2019, 6, 1)] * 4, pa.timestamp("us", "UTC"))
+    table = pa.table(columns | {"uploaded_at": time})
+    place = table.column_names.index("caption")
+    encoded = table.set_column(place, "caption", table["caption"].dictionary_encode())
+    for given in (table, encoded):
+        pq.write_table(given, tmp_path / "posts.parquet")
+        read = read_posts(tmp_path / "posts.parquet")
+        assert read.posts["caption"].to_pylist() == ["café"]
+        assert sorted((r["row"], r["reason"]) for r in read.rejects.to_pylist()) == [
+            (2, "post_id is not UTF-8"),
+            (3, "caption is not UTF-8"),
+            (4, "post_id is missing"),
+        ]
 
 
 def test_floats_that_are_no_numbers(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def test_a_map_is_read(tmp_path: Path) -> None:
         ("likes: !!python/object/apply:os.getcwd []\n", r"is not YAML \(line 1: could not det"),
         ("a: \x00\n", "is not YAML"),
         ("[" * 5000, "is not YAML"),
+        ("likes: a\ncaption: b\nlikes: c\n", "likes is there twice; keep one of the lines"),
     ],
 )
 def test_a_bad_map_is_one_line(tmp_path: Path, text: str, complaint: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,55 @@ def test_graph_api_pages_and_business_discovery(tmp_path: Path) -> None:
     row = read_posts(tmp_path / "one.json").posts.to_pylist()[0]
     assert (row["user_id"], row["followers"], row["user_posts"]) == ("bo", 10, 3)
     assert read_posts(tmp_path / "pages.json").posts.num_rows == 3
+
+
+@pytest.mark.parametrize("file_format", [None, "instagram-export", "csv"])
+def test_a_zip_file_has_to_be_unpacked(tmp_path: Path, file_format: str | None) -> None:
+    path = tmp_path / "instagram-ana.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("media/posts_1.json", json.dumps(EXPORT))
+    with pytest.raises(DataError, match="is a ZIP file; unpack it first"):
+        read_posts(path, file_format)
+
+
+def test_graph_api_media_without_an_answer_around_it(tmp_path: Path) -> None:
+    path = tmp_path / "media.json"
+    for document, n in (([media(), media(id="2", permalink=None), 7], 2), (media(), 1)):
+        path.write_text(json.dumps(document, indent=1))
+        read = read_posts(path)
+        assert (read.kept, read.posts["likes"].to_pylist()) == (n, [91] * n)
+    path.write_text(json.dumps(media()))
+    assert read_posts(path).posts["post_id"].to_pylist() == ["BAaaaaaaaaa"]
+    path.write_text(json.dumps([{"id": "1", "user": "ana", "timestamp": 1559383200}]))
+    with pytest.raises(DataError, match="one JSON array"):
+        read_posts(path)
+
+
+@pytest.mark.parametrize("file_format", [None, "graph-api"])
+def test_an_error_of_the_api_is_told(tmp_path: Path, file_format: str | None) -> None:
+    path = tmp_path / "media.json"
+    error = {"message": "Error validating access token", "type": "OAuthException", "code": 190}
+    path.write_text(json.dumps({"error": error}))
+    with pytest.raises(DataError, match=r"an error of the Graph API.*validating access token"):
+        read_posts(path, file_format)
+
+
+def test_media_that_name_no_user_say_which_field_to_ask_for(tmp_path: Path) -> None:
+    path = tmp_path / "media.json"
+    path.write_text(json.dumps({"data": [media(username=None), media(id="2")]}))
+    read = read_posts(path)
+    assert read.kept == 1
+    assert read.rejects["reason"].to_pylist() == [
+        "names no user: ask the API for the field username"
+    ]
+
+
+def test_one_post_of_an_export_need_not_be_in_a_list(tmp_path: Path) -> None:
+    path = tmp_path / "posts_1.json"
+    path.write_text(json.dumps(EXPORT[0]))
+    assert read_posts(path, "instagram-export").posts["post_id"].to_pylist() == [
+        "media/posts/201906/1_n.jpg"
+    ]
 
 
 def test_documents_that_are_cut_short_or_something_else(tmp_path: Path) -> None:

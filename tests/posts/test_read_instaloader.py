@@ -81,11 +81,13 @@ def test_what_the_app_alone_says(tmp_path: Path) -> None:
     hidden = phone | {"like_count": 3, "like_and_view_counts_disabled": True}
     write(tmp_path / "a.json", {"node": {"shortcode": "BAaaaaaaaaa", "iphone_struct": phone}})
     write(tmp_path / "b.json", {"node": {"shortcode": "BBaaaaaaaaa", "iphone_struct": hidden}})
+    web = post("BCaaaaaaaaa", taken_at_timestamp=1453132900, like_and_view_counts_disabled=True)
+    write(tmp_path / "c.json", web)
     read = read_posts(tmp_path)
-    assert read.posts["likes"].to_pylist() == [77, None]
-    assert read.posts["user_id"].to_pylist() == ["12", "12"]
-    assert read.posts["media_type"].to_pylist() == ["carousel", "carousel"]
-    assert read.posts["caption"].to_pylist() == ["hello", "hello"]
+    assert read.posts["likes"].to_pylist() == [None, 77, None]
+    assert read.posts["user_id"].to_pylist() == ["11", "12", "12"]
+    assert read.posts["media_type"].to_pylist()[1:] == ["carousel", "carousel"]
+    assert read.posts["caption"].to_pylist()[1:] == ["hello", "hello"]
     assert "negative (hidden) counts, left empty" in {note.what for note in read.notes}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import gzip
 import json
 import lzma
 from datetime import UTC, datetime
@@ -41,6 +42,7 @@ PACK = {
     ".zst": lambda data: zstandard.ZstdCompressor().compress(data),
     ".jsonl.xz": lzma.compress,
     ".bz2": bz2.compress,
+    ".jsonl.gz": gzip.compress,
 }
 
 
@@ -101,7 +103,7 @@ def many(n: int) -> bytes:
     return lines(*(submission(f"p{i}", title=f"{hash((i, 7)) ** 3}") for i in range(n)))
 
 
-@pytest.mark.parametrize("suffix", [".zst", ".jsonl.xz", ".bz2"])
+@pytest.mark.parametrize("suffix", [".zst", ".jsonl.xz", ".bz2", ".jsonl.gz"])
 def test_a_packed_file_cut_short_keeps_what_came_before(tmp_path: Path, suffix: str) -> None:
     # Many frames, as a dump written over time has.
     last = PACK[suffix](lines(*(submission(f"q{i}", title="x" * 50) for i in range(300))))
@@ -113,11 +115,14 @@ def test_a_packed_file_cut_short_keeps_what_came_before(tmp_path: Path, suffix: 
     reject = read.rejects.to_pylist()[-1]
     assert "is cut short; the rest is lost" in reject["reason"]
     assert reject["row"] == read.read
+    (warning,) = read.warnings
+    assert warning.startswith(f"{path}: ")
+    assert "is cut short; what came after it is lost" in warning
     path.write_bytes(packed)
     assert read_posts(path).posts.num_rows == 600
 
 
-@pytest.mark.parametrize("suffix", [".zst", ".jsonl.xz", ".bz2"])
+@pytest.mark.parametrize("suffix", [".zst", ".jsonl.xz", ".bz2", ".jsonl.gz"])
 def test_damage_in_the_middle(tmp_path: Path, suffix: str) -> None:
     good = PACK[suffix](many(50))
     bad = bytearray(PACK[suffix](many(5000)))
@@ -127,6 +132,7 @@ def test_damage_in_the_middle(tmp_path: Path, suffix: str) -> None:
     read = read_posts(path)
     assert read.posts.num_rows >= 50
     assert any("damaged" in reason.what for reason in read.reasons)
+    assert [path.name in warning and "damaged" in warning for warning in read.warnings] == [True]
 
 
 @pytest.mark.parametrize(
@@ -166,3 +172,35 @@ def test_a_line_of_a_hundred_megabytes_is_a_reject(tmp_path: Path) -> None:
     read = read_posts(path)
     assert read.posts["post_id"].to_pylist() == ["p"]
     assert read.rejects["reason"].to_pylist() == ["the line is longer than 32 MB"]
+
+
+def test_a_cut_file_of_json_lines_warns_too_and_a_whole_one_does_not(tmp_path: Path) -> None:
+    post = '{"id": "%d", "user": "u", "taken_at": 1559383200, "like_count": 5, "text": "%s"}\n'
+    text = "".join(post % (i, hash((i, 9)) ** 5) for i in range(2000)).encode()
+    path = tmp_path / "posts.jsonl.gz"
+    path.write_bytes(gzip.compress(text))
+    assert (read_posts(path).kept, read_posts(path).warnings) == (2000, ())
+    path.write_bytes(path.read_bytes()[:-500])
+    read = read_posts(path)
+    assert 0 < read.kept < 2000
+    assert ["the gzip data is cut short" in warning for warning in read.warnings] == [True]
+
+
+def test_titles_come_as_they_were_typed(tmp_path: Path) -> None:
+    path = tmp_path / "RS.jsonl"
+    titles = ["Cats &amp; dogs &lt;3", "a & b", "&amp;lt;", None]
+    path.write_bytes(lines(*(submission(f"a{i}", title=t) for i, t in enumerate(titles))))
+    assert read_posts(path).posts["caption"].to_pylist() == [
+        *("Cats & dogs <3", "a & b", "&lt;", None),
+    ]
+
+
+def test_half_an_emoji_in_a_line_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "posts.jsonl"
+    post = '{"id": "p%d", "user": "u", "taken_at": 1559383200, "like_count": 5, "text": "%s"}\n'
+    path.write_text(post % (1, "a \\ud83d b") + post % (2, "\\ud83c\\udf0a") + "[oops \\ud83d\n")
+    read = read_posts(path)
+    assert read.posts["caption"].to_pylist() == ["a \ufffd b", "\N{WATER WAVE}"]
+    assert [(r["row"], r["reason"]) for r in read.rejects.to_pylist()] == [
+        (3, "is not a JSON object")
+    ]

@@ -21,6 +21,13 @@ def decode_shortcodes(codes: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
     return ids
 
 
+def decode_posts(codes: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
+    """The same of what may be posts' codes: 0 also for what is too short, or all of digits."""
+    texts = codes.fill_null("").to_numpy().astype(np.str_)
+    _, tells = shortcode.post_times(texts)
+    return np.where(tells, shortcode.decode(texts)[0], np.uint64(0))
+
+
 def upload_times(ids: npt.NDArray[np.uint64]) -> npt.NDArray[np.datetime64]:
     """When each id [n] was given out, UTC, datetime64[us] to the millisecond; NaT for id 0."""
     times = (shortcode.upload_ms(ids) * 1000).astype("datetime64[us]")

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from i2pa.audit.codes import decode_shortcodes, upload_times
+from i2pa.audit.codes import decode_posts, upload_times
 from i2pa.errors import DataError, UserInputError
 from i2pa.files import check_text_name
 from i2pa.pairs.schema import PAIRS, TIME, check_pairs_table, read_pairs, with_metadata
@@ -82,6 +82,8 @@ def read_pair_list(path: str | os.PathLike[str]) -> tuple[pa.Table, tuple[str, .
     Raises UserInputError where there is no such file, DataError where it is neither.
     """
     file = Path(path)
+    if file.is_dir():
+        raise UserInputError("is a folder", where=str(file), remedy="name a file of pairs")
     if not file.is_file():
         raise UserInputError("no such file", where=str(file))
     check_text_name(file)
@@ -111,9 +113,21 @@ def shape(table: pa.Table) -> PairList:
 
 
 def _read_released(file: Path) -> tuple[pa.Table, tuple[str, ...]]:
-    text = pa_csv.ConvertOptions(column_types=dict.fromkeys(RELEASED, pa.string()))
+    ragged: list[int] = []
+
+    def skip(row: pa_csv.InvalidRow) -> str:
+        ragged.append(row.number)
+        return "skip"
+
     try:
-        raw = pa_csv.read_csv(file, convert_options=text)
+        raw = pa_csv.read_csv(
+            file,
+            # One thread, or ragged rows would come without their numbers.
+            pa_csv.ReadOptions(use_threads=False),
+            pa_csv.ParseOptions(invalid_row_handler=skip),
+            pa_csv.ConvertOptions(column_types=dict.fromkeys(RELEASED, pa.string())),
+        )
+        names = raw.column_names
     except (pa.ArrowException, UnicodeDecodeError) as error:
         reason = str(error).partition("\n")[0]
         raise DataError(
@@ -121,24 +135,28 @@ def _read_released(file: Path) -> tuple[pa.Table, tuple[str, ...]]:
             where=str(file),
             remedy=f"give what i2pa pairs wrote, or a CSV with the columns {','.join(RELEASED)}",
         ) from error
-    if any(raw.column_names.count(name) != 1 for name in RELEASED):
+    if any(names.count(name) != 1 for name in RELEASED):
         raise DataError(
             f"a CSV of pairs needs the columns {','.join(RELEASED)}, once each; it has "
-            f"{', '.join(raw.column_names[:6])}",
+            f"{', '.join(names[:6])}",
             where=str(file),
             remedy="make pairs of posts with: i2pa posts, then i2pa pairs",
         )
-    loser_ids, winner_ids = (decode_shortcodes(raw[name]) for name in RELEASED)
+    loser_ids, winner_ids = (decode_posts(raw[name]) for name in RELEASED)
     sound = (loser_ids > 0) & (winner_ids > 0)
     if not sound.any():
         raise DataError(
-            f"none of {many(raw.num_rows, 'row')} holds two Instagram shortcodes", where=str(file)
+            f"none of {many(raw.num_rows + len(ragged), 'row')} holds two Instagram shortcodes",
+            where=str(file),
         )
     notes: tuple[str, ...] = ()
-    if not sound.all():
-        first = int(np.flatnonzero(~sound)[0]) + 2
-        lost = many((~sound).sum(), "row")
-        notes = (f"{lost} left out: not two Instagram shortcodes (first: row {first})",)
+    if ragged or not sound.all():
+        numbers = np.setdiff1d(np.arange(2, 2 + raw.num_rows + len(ragged)), ragged)
+        lost = sorted([*ragged, *numbers[~sound].tolist()])
+        notes = (
+            f"{many(len(lost), 'row')} left out: not two Instagram shortcodes (first: row "
+            f"{lost[0]})",
+        )
     kept = raw.filter(pa.array(sound))
     n = kept.num_rows
     columns: dict[str, object] = dict.fromkeys(PAIRS.names, pa.nulls(n))

@@ -86,7 +86,9 @@ def as_html(audit: Audit) -> str:
     for table in audit.tables:
         parts += [
             f"<details><summary>{escape(table.title)}</summary>",
-            _html_table(TABLE_COLUMNS, table_rows(table)),
+            _html_table(TABLE_COLUMNS, table_rows(table))
+            if table.rows
+            else "<p>The two posts of every pair are of one class, so nothing is to be shown.</p>",
             "</details>",
         ]
     if unread:
@@ -110,7 +112,9 @@ def _figures(audit: Audit) -> list[str]:
     if guesses:
         drawn.append(figures.intervals("How often a guess without looking is right", guesses))
     for table in audit.tables:
-        drawn.append(figures.shares(table.title, table.rows))
+        # Where both posts of every pair are of one class, none won by it.
+        if table.rows:
+            drawn.append(figures.shares(table.title, table.rows))
     if audit.date_gaps:
         labels = [
             f"{gap}+" if gap == MOST_DATES else str(gap) for gap in range(len(audit.date_gaps))
@@ -157,7 +161,9 @@ main { max-width: 60rem; margin: 0 auto; padding: 1rem; }
 .verdict h2 { margin: 0; } .warning { color: var(--bad); }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); }
-figure { margin: 1.5rem 0; } figcaption { font-weight: 600; } svg { width: 100%; height: auto; }
+td:nth-child(7) { min-width: 22rem; }
+figure { margin: 1.5rem 0; overflow-x: auto; } figcaption { font-weight: 600; }
+svg { width: 100%; min-width: 40rem; height: auto; }
 svg text { fill: var(--soft); font-size: 12px; } svg circle, svg .bar { fill: var(--mark); }
 svg .interval { stroke: var(--mark); stroke-width: 2; }
 svg .chance { stroke: var(--soft); stroke-dasharray: 4 4; }

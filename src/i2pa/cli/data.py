@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 LOUD_SHARE = 0.01
 """Share of rejected rows above which `posts` warns."""
 
+_OTHER_TABLES = {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xlsx"}
+
 OutFile = Annotated[Path, typer.Option("-o", "--output", help="File to write (Parquet).")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DownloadedAt = Annotated[
@@ -72,6 +74,7 @@ def posts(
     rejects = out.with_name(out.name + ".rejects.csv")
     for written in (out, rejects):
         check_output(written, *inputs)
+    check_parquet_name(out)
     read = read_posts(
         cast("list[str | os.PathLike[str]]", inputs),
         file_format,
@@ -84,7 +87,7 @@ def posts(
     if read.rejected_share > LOUD_SHARE:
         worst = read.reasons[0]
         output.warn(
-            f"WARNING: {read.rejected_share:.1%} of the rows were left out, most of them because "
+            f"WARNING: {read.rejected_share:.1%} of the rows were left out, most often: "
             f"{worst.what} ({worst.n:,}); see {rejects}"
         )
     for warning in read.warnings:
@@ -119,6 +122,16 @@ def check_output(out: Path, *inputs: Path) -> None:
         raise UserInputError("is a folder", where=str(out), remedy="name a file to write")
     check_text_name(out)
     check_not_input(out, *inputs)
+
+
+def check_parquet_name(out: Path) -> None:
+    """Refuse to write Parquet under the name of another kind of table."""
+    if out.suffix.lower() in _OTHER_TABLES:
+        raise UserInputError(
+            f"would hold Parquet, not {out.suffix[1:]}",
+            where=str(out),
+            remedy=f"name it {out.with_suffix('.parquet').name}",
+        )
 
 
 def _parse_map(items: Sequence[str]) -> dict[str, str]:

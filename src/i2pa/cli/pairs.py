@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,15 @@ import typer
 
 from i2pa.cli import output
 from i2pa.cli.app import app
-from i2pa.cli.data import DownloadedAt, JsonFlag, OutFile, check_output, need_data, parse_time
+from i2pa.cli.data import (
+    DownloadedAt,
+    JsonFlag,
+    OutFile,
+    check_output,
+    check_parquet_name,
+    need_data,
+    parse_time,
+)
 from i2pa.errors import ArgumentError, UserInputError
 from i2pa.words import many
 
@@ -37,12 +45,23 @@ OFF: dict[str, dict[str, Any]] = {
     "one-image-one-pair": {"one_image_one_pair": False},
 }
 
+# A number and the rule that it belongs to: one of the two would win.
+NUMBERS_OF = (
+    ("confidence", "--confidence", "confidence"),
+    ("min_age_days", "--min-age-days", "age"),
+    ("max_caption_words", "--max-caption-words", "caption-words"),
+    ("min_likes", "--min-likes", "min-likes"),
+    ("hashtag_tolerance", "--hashtag-tolerance", "hashtags"),
+)
+
 NAME = "levels"
+WITH_LEVELS = {"source", "out", "levels", "name", "as_json", "stats"}
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 
 
 @app.command()
 def pairs(
+    context: typer.Context,
     source: Annotated[
         Path, typer.Argument(metavar="POSTS", help="posts.parquet, or with --levels a CSV.")
     ],
@@ -123,7 +142,9 @@ def pairs(
     from i2pa.pairs.match import EXACT_UP_TO
 
     check_output(out, source)
+    check_parquet_name(out)
     if levels:
+        _check_only_levels(context)
         graded = pairs_from_levels(source, name)
         write_pairs(graded, out)
         if as_json:
@@ -131,7 +152,6 @@ def pairs(
         else:
             print(f"{out}: {many(graded.num_rows, 'pair')} across levels")
         return
-    _check_together(days, window_hours, hashtag_tolerance, matching, without or [], name, levels)
     numbers = {
         "sigma": sigma,
         "confidence": confidence,
@@ -142,6 +162,7 @@ def pairs(
         "count_noise": count_noise or None,
         "max_pairs_per_user": max_pairs_per_user,
     }
+    _check_together(days, window_hours, numbers, matching, without or [], name)
     chosen = _choose_rules(rules, days, window_hours, numbers, measure, without or [])
     with output.progress("posts", "posts") as progress:
         built = build_pairs(
@@ -197,6 +218,7 @@ def split(
     from i2pa.pairs import read_pairs, split_pairs, write_pairs
 
     check_output(out, source)
+    check_parquet_name(out)
     if fractions is not None and counts is not None:
         raise UserInputError("--fractions and --counts do not go together", remedy="give one")
     shares = _three("--fractions", fractions or ".8,.1,.1", ".8,.1,.1", float)
@@ -206,29 +228,39 @@ def split(
     _show_split(done, out, as_json)
 
 
+def _check_only_levels(context: typer.Context) -> None:
+    """Refuse options about posts beside --levels, where they would do nothing."""
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "")
+        is_given = given is not None and given.name == "COMMANDLINE"
+        if is_given and parameter.name not in WITH_LEVELS:
+            raise UserInputError(
+                f"{parameter.opts[0]} and --levels do not go together", remedy="leave one out"
+            )
+
+
 def _check_together(
     days: int | None,
     window_hours: float | None,
-    hashtag_tolerance: int | None,
+    numbers: Mapping[str, float | None],
     matching: str,
     without: Sequence[str],
     name: str,
-    levels: bool,
 ) -> None:
     """Refuse options of which one would silently win."""
     window = days is not None or window_hours is not None
     for clash, what in (
         (days is not None and window_hours is not None, "--days and --window-hours"),
         (window and "dates" in without, "a window and --without dates"),
-        (
-            hashtag_tolerance is not None and "hashtags" in without,
-            "--hashtag-tolerance and --without hashtags",
+        *(
+            (numbers[number] is not None and rule in without, f"{option} and --without {rule}")
+            for number, option, rule in NUMBERS_OF
         ),
         (
             matching != "random" and "one-image-one-pair" in without,
             "--matching and --without one-image-one-pair",
         ),
-        (name != NAME and not levels, "--name without --levels"),
+        (name != NAME, "--name without --levels"),
     ):
         if clash:
             raise UserInputError(f"{what} do not go together", remedy="leave one out")

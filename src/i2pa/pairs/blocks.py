@@ -101,6 +101,16 @@ def n_posts(posts: Posts) -> int:
     return int(posts.num_rows if isinstance(posts, pa.Table) else pq.read_metadata(posts).num_rows)
 
 
+def positive_counts(posts: Posts, names: Sequence[str]) -> set[str]:
+    """Which of these columns of counts are above 0 in some post."""
+    found = set[str]()
+    for batch in _batches(posts, names, AT_ONCE):
+        found |= {name for name in names if (pc.max(batch[name]).as_py() or 0) > 0}
+        if found.issuperset(names):
+            break
+    return found
+
+
 def cuts(posts: Posts, columns: Sequence[str], by: Sequence[str], memory: Memory) -> Iterator[Cut]:
     """All posts, cut between runs: posts that agree in the columns `by`.
 

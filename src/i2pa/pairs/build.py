@@ -31,9 +31,19 @@ from i2pa.cores import usable_cores
 from i2pa.errors import DataError, UserInputError, require
 from i2pa.files import check_not_input
 from i2pa.memory import kept_memory
-from i2pa.pairs.blocks import Cut, Memory, OrderError, Posts, cuts, in_order, join, n_posts
+from i2pa.pairs.blocks import (
+    Cut,
+    Memory,
+    OrderError,
+    Posts,
+    cuts,
+    in_order,
+    join,
+    n_posts,
+    positive_counts,
+)
 from i2pa.pairs.candidates import Ints
-from i2pa.pairs.eligible import meeting, numbers, post_rules
+from i2pa.pairs.eligible import COUNTS_OF, meeting, numbers, post_rules
 from i2pa.pairs.fingerprint import Fingerprint
 from i2pa.pairs.funnel import Step, funnel_steps, no_pair_error
 from i2pa.pairs.groups import run_columns
@@ -42,7 +52,8 @@ from i2pa.pairs.pairing import BlockPairs, Counts, Pairing, pair_block
 from i2pa.pairs.rules import PAPER, PairRules
 from i2pa.pairs.schema import PAIRS, pairs_writer, read_pairs, with_metadata
 from i2pa.pairs.summary import Summary, Tally
-from i2pa.posts.schema import POSTS
+from i2pa.posts.download_time import as_download_time
+from i2pa.posts.schema import MEASURES, POSTS
 from i2pa.posts.table import check_posts_file
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -106,8 +117,6 @@ def build_pairs(
         )
     require(isinstance(rules, PairRules), "rules", rules, "PairRules, such as i2pa.pairs.PAPER")
     require(isinstance(seed, Integral), "seed", seed, "a whole number")
-    is_time = downloaded_at is None or isinstance(downloaded_at, datetime)
-    require(is_time, "downloaded_at", downloaded_at, "a datetime")
     for name, number in (("candidates", candidates), ("threads", threads)):
         good = isinstance(number, Integral) and number >= 1
         good = good or (name == "threads" and number is None)
@@ -115,7 +124,7 @@ def build_pairs(
     source = _checked(posts)
     if out is not None and isinstance(source, Path):
         check_not_input(out, source)
-    given = downloaded_at and _utc(downloaded_at)
+    given = as_download_time(downloaded_at)
     how = Pairing(
         rules,
         post_rules(rules, downloaded_at=_micros(given), assume_settled=assume_settled),
@@ -138,22 +147,26 @@ def build_pairs(
     with TemporaryDirectory(prefix="i2pa-") as spill:
         if rules.same_user:
             try:
-                ordered = _Ordered(source, how, memory, threads, trusted=False)
+                ordered = _Ordered(source, source, how, memory, threads, trusted=False)
                 return _build(ordered, facts, out, progress)
             except OrderError:
                 pass
         by = run_columns(rules)
         columns = [*how.columns(), "image_shared"]
         sorted_posts = in_order(source, columns, by, spill, memory, threads)
-        ordered = _Ordered(sorted_posts, how, memory, threads, trusted=True)
+        ordered = _Ordered(sorted_posts, source, how, memory, threads, trusted=True)
         return _build(ordered, facts, out, progress)
 
 
 @dataclass(frozen=True)
 class _Ordered:
-    """Posts that come in order, how to pair them, and with what memory and threads."""
+    """Posts that come in order, how to pair them, and with what memory and threads.
+
+    `source` are the posts as given, with every column.
+    """
 
     posts: Posts
+    source: Posts
     how: Pairing
     memory: Memory
     threads: int | None
@@ -253,7 +266,7 @@ def _build(
             written.result()
         funnel = funnel_steps(how, counts, total)
         if not tally.pairs:
-            raise no_pair_error(funnel)
+            raise no_pair_error(funnel, lambda: _other_measures(ordered))
         facts = facts | {"posts_hash": fingerprint.hexdigest()}
         pairs = pa.concat_tables(parts)
         if not how.rules.same_user:
@@ -270,6 +283,16 @@ def _build(
         windows_cut=counts.windows_cut,
         too_many_for_maximum=counts.inexact,
     )
+
+
+def _other_measures(ordered: _Ordered) -> list[str]:
+    """Measures but the one asked for whose counts are above 0 in some post."""
+    known = positive_counts(ordered.source, MEASURES)
+    return [
+        measure
+        for measure, counts in COUNTS_OF.items()
+        if measure != ordered.how.rules.measure and known.issuperset(counts)
+    ]
 
 
 def _some_shared(posts: Posts) -> bool:
@@ -304,10 +327,6 @@ def _twice(ordered: _Ordered) -> Ints:
     later = np.ones(codes.size, dtype=bool)
     later[np.unique(codes, return_index=True)[1]] = False
     return np.concatenate(places)[later]
-
-
-def _utc(time: datetime) -> datetime:
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def _micros(time: datetime | None) -> int | None:

@@ -5,12 +5,13 @@ Counts only: the rules themselves are applied in `pairing`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
 from i2pa.errors import DataError
+from i2pa.pairs.eligible import ANOTHER_MEASURE
 from i2pa.pairs.groups import key_columns
 from i2pa.pairs.pairing import Counts, Pairing
 from i2pa.words import many
@@ -32,11 +33,12 @@ class Step:
         return self.before - self.removed
 
 
-def no_pair_error(funnel: Sequence[Step]) -> DataError:
+def no_pair_error(funnel: Sequence[Step], others: Callable[[], Sequence[str]]) -> DataError:
     """The error for an empty result: the rule to blame, its counts, the option that relaxes it.
 
     That is the post rule that removed the most, if it removed half of the posts or left too few;
-    else the pair rule that removed the last candidates.
+    else the pair rule that removed the last candidates. `others` looks up which other measures the
+    posts have.
     """
     posts = [step for step in funnel if step.unit == "posts"]
     pairs = [step for step in funnel if step.unit == "pairs"]
@@ -49,9 +51,17 @@ def no_pair_error(funnel: Sequence[Step]) -> DataError:
         total = blamed.before
     if blamed.removed == 0:
         return DataError(f"no eligible pair: {many(n_posts, 'post')} cannot make one")
+    unit = blamed.unit if total != 1 else blamed.unit.removesuffix("s")
+    what = f"no eligible pair: {blamed.removed:,} of {total:,} {unit} fail '{blamed.rule}'"
+    if blamed.relax != ANOTHER_MEASURE:
+        return DataError(what, remedy=f"relax with {blamed.relax}")
+    known = [f"--measure {measure}" for measure in others()]
+    if known:
+        return DataError(what, remedy=f"relax with {' or '.join(known)}")
     return DataError(
-        f"no eligible pair: {blamed.removed:,} of {total:,} {blamed.unit} fail '{blamed.rule}'",
-        remedy=f"relax with {blamed.relax}",
+        f"{what}, and they have no other measure",
+        remedy="take an export with likes, views or score, or grade pictures: i2pa pairs "
+        "levels.csv --levels",
     )
 
 
@@ -98,7 +108,7 @@ def _pair_counts(how: Pairing, counts: Counts) -> list[tuple[str, str, int]]:
         name = f"P(Q_A >= Q_B) at least {rules.confidence:g}"
         left.append((name, "--confidence T or --sigma S", counts.discriminable))
     else:
-        left.append((f"different {rules.measure}", "another --measure", counts.discriminable))
+        left.append((f"different {rules.measure}", ANOTHER_MEASURE, counts.discriminable))
     if rules.one_image_one_pair:
         name, relax = "one image, one pair", "--without one-image-one-pair"
         left.append((name, relax, counts.matched))

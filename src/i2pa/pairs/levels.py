@@ -38,16 +38,24 @@ def pairs_from_levels(graded: pa.Table | str | os.PathLike[str], name: str = "le
     if missing:
         found = ", ".join(table.column_names)
         raise DataError(f"no column {' and '.join(missing)}; it has {found}", where=where)
-    try:
-        level = table["level"].cast(pa.float64()).fill_null(np.nan).to_numpy()
-    except pa.ArrowInvalid as error:
-        raise DataError(f"a level is not a number: {error}", where=where) from error
+    # As an editor shows them: the header of a CSV is row 1.
+    first = 1 if isinstance(graded, pa.Table) else 2
+    level = _numbers(table["level"], where, first)
     image = table["image"].cast(pa.string()).combine_chunks()
-    if np.isnan(level).any() or image.null_count or pc.any(pc.equal(image, "")).as_py():
-        raise DataError("a row has no image or no level", where=where)
-    twice = pc.value_counts(image).filter(pc.greater(pc.value_counts(image).field(1), 1))
-    if len(twice):
-        raise DataError(f"{twice[0]['values']} is listed twice", where=where)
+    for column, lacks in (
+        ("image", pc.fill_null(pc.equal(image, ""), True).to_numpy(zero_copy_only=False)),
+        ("level", np.isnan(level)),
+    ):
+        if lacks.any():
+            row = first + int(lacks.argmax())
+            raise DataError(f"row {row} has no {column}", where=where, remedy="fill it in")
+    codes = image.dictionary_encode().indices.to_numpy()
+    again = np.ones(codes.size, dtype=bool)
+    again[np.unique(codes, return_index=True)[1]] = False
+    if again.any():
+        later = int(again.argmax())
+        rows = f"rows {first + int((codes == codes[later]).argmax())} and {first + later}"
+        raise DataError(f"{image[later]} is listed twice, in {rows}", where=where)
     if np.unique(level).size < 2:
         raise DataError("all pictures have the same level, so none wins", where=where)
     winner, loser = _across_levels(level)
@@ -68,6 +76,23 @@ def pairs_from_levels(graded: pa.Table | str | os.PathLike[str], name: str = "le
     return with_metadata(pairs, {"rules": '{"kind": "levels"}'})
 
 
+def _numbers(levels: pa.ChunkedArray, where: str, first: int) -> npt.NDArray[np.float64]:
+    """Levels as numbers, NaN where there is none; `first` is the number of the first row."""
+    try:
+        return np.asarray(levels.cast(pa.float64()).fill_null(np.nan).to_numpy())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        texts = [str(text or "").strip() for text in levels.to_pylist()]
+    found = np.full(len(texts), np.nan)
+    for i, text in enumerate(texts):
+        try:
+            found[i] = float(text or "nan")
+        except ValueError as error:
+            raise DataError(
+                f"row {first + i}: the level {text[:60]!r} is not a number", where=where
+            ) from error
+    return found
+
+
 def _across_levels(level: npt.NDArray[np.float64]) -> tuple[Ints, Ints]:
     """Indices of winners and losers: all pairs, or MAX_PAIRS of them, drawn with a fixed seed."""
     _, place, counts = np.unique(level, return_inverse=True, return_counts=True)
@@ -85,6 +110,8 @@ def _across_levels(level: npt.NDArray[np.float64]) -> tuple[Ints, Ints]:
 
 
 def _read(path: Path) -> pa.Table:
+    if path.is_dir():
+        raise UserInputError("is a folder", where=str(path), remedy="name a CSV of image,level")
     if not path.is_file():
         raise UserInputError("no such file", where=str(path))
     try:

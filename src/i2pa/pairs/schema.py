@@ -184,6 +184,8 @@ def read_pairs(path: str | os.PathLike[str]) -> pa.Table:
     weights that cannot weigh.
     """
     file = Path(path)
+    if file.is_dir():
+        raise UserInputError("is a folder", where=str(file), remedy="name a file of pairs")
     if not file.is_file():
         raise UserInputError("no such file", where=str(file))
     check_text_name(file)

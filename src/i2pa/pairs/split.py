@@ -138,13 +138,14 @@ def _wanted(
     left = n - sum(stated)
     if len(counts) != len(PARTS) or len(counts) - len(stated) > 1 or min(stated) < 0:
         raise UserInputError(
-            f"counts are {tuple(counts)}, but must be three from 0, one of which may be 'rest'",
-            remedy="for example rest 50000 50000",
+            f"counts are {','.join(map(str, counts))}, but must be three from 0, one of which may "
+            "be rest",
+            remedy="for example rest,50000,50000",
         )
     if left < 0 or (left > 0 and len(stated) == len(PARTS)):
         raise UserInputError(
             f"counts add up to {sum(stated):,}, but the table holds {many(n, 'pair')}",
-            remedy="write rest for one of them",
+            remedy="write rest for one of them" if left > 0 else "ask for fewer",
         )
     return [float(left if count == REST else count) for count in counts]
 

@@ -136,6 +136,12 @@ def on_instagram(column: pa.ChunkedArray | None, platform: str | None) -> Flags:
     return flags
 
 
+def tells_times(ids: pa.ChunkedArray) -> bool:
+    """Whether the first ids look like shortcodes that tell the time of their posts."""
+    first = ids.slice(0, 100).cast(pa.string()).fill_null("").to_numpy().astype(str)
+    return bool(first.size) and bool(shortcode.post_times(first)[1].all())
+
+
 def _code_times(table: pa.Table, kinds: Mapping[str, str], instagram: Flags) -> pa.Array:
     """Microseconds since 1970 by shortcode, where no time is written and the code tells one."""
     open_rows = np.broadcast_to(instagram, len(table)).copy()
@@ -245,7 +251,14 @@ def _time(name: str, kind: str) -> tuple[str, str]:
     if kind.endswith("time"):
         return name, "true" if kind == "naive time" else "false"
     # Seconds, milliseconds or microseconds since 1970, told apart by size.
-    text = _text(f"try_cast({name} AS BIGINT)" if kind == "float" else name)
+    if kind == "float":
+        units = (("1e8", "1e10", "1000000"), ("1e11", "1e13", "1000"), ("1e14", "1e16", "1"))
+        cases = (
+            f"WHEN {name} >= {least} AND {name} < {most} THEN round({name} * {unit})::BIGINT"
+            for least, most, unit in units
+        )
+        return f"CASE {' '.join(cases)} END", "false"
+    text = _text(name)
     if kind == "text":
         text = f"regexp_replace({text}, '^([0-9]+)\\.0+$', '\\1')"
     micros = (
@@ -286,19 +299,19 @@ def _judge_sql(
             typed[name], no_zone = _time(name, kinds[name])
             typed[f"{name}_written"] = _text(name) if kinds[name] == "text" else name
             naive.append(f"({no_zone}) AND {name} IS NOT NULL")
-            given = "" if name == "uploaded_at" else f" AND {name}_written IS NOT NULL"
+            is_written = "" if name == "uploaded_at" else f" AND {name}_written IS NOT NULL"
         if name == "uploaded_at" and by_code:
             # code_time is null wherever a time is written.
             typed["from_code"] = "code_time IS NOT NULL"
             typed[name] = f"coalesce(code_time, {typed[name]})"
             typed.setdefault(f"{name}_written", "NULL")
-            given = ""
+            is_written = ""
         if f"{name}_written" in typed:
             # 1970-01-02 and 2200: outside, a unit or a default went wrong.
             typed[f"{name}_bad"] = (
                 f"coalesce({typed[name]}, 0) NOT BETWEEN 86400000000 AND 7258118400000000"
             )
-            faults.append((f"{name}_bad{given}", f"{name} is not a time", f"{name}_written"))
+            faults.append((f"{name}_bad{is_written}", f"{name} is not a time", f"{name}_written"))
             late = f"{name} > epoch_us($now::TIMESTAMPTZ) + 86400000000"
             faults.append((late, f"{name} is in the future", f"{name}_written"))
     for name in COUNTS:
@@ -334,10 +347,10 @@ def _judge_sql(
     own = _text("platform") if "platform" in kinds else "NULL"
     typed["platform"] = f"coalesce($platform, {own}, '{UNKNOWN_PLATFORM}')"
     # Many exports give the day of download only, as its first midnight.
-    late = "uploaded_at > downloaded_at + 86400000000"
+    given = "epoch_us($downloaded_at::TIMESTAMPTZ)"
+    late = f"uploaded_at > coalesce(downloaded_at, {given}) + 86400000000"
     faults.append((late, "uploaded_at is later than downloaded_at", "uploaded_at_written"))
 
-    given = "epoch_us($downloaded_at::TIMESTAMPTZ)"
     names = [name for name in TYPED if name not in ("downloaded_at", "media_type", "image_count")]
     times = ("uploaded_at", "downloaded_at")
     shown = [f"make_timestamptz({n}) AS {n}" if n in times else n for n in names]

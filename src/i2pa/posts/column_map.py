@@ -22,7 +22,9 @@ def load_column_map(path: str | os.PathLike[str]) -> dict[str, str]:
         import yaml
     file = Path(path)
     try:
-        found = yaml.safe_load(file.read_bytes())
+        text = file.read_bytes()
+        found = yaml.safe_load(text)
+        top = yaml.compose(text, yaml.SafeLoader)
     except OSError as error:
         what = f"the column map cannot be read ({error.strerror})"
         raise UserInputError(what, where=str(file)) from error
@@ -32,6 +34,11 @@ def load_column_map(path: str | os.PathLike[str]) -> dict[str, str]:
         raise UserInputError(f"is not YAML{line}", where=str(file), remedy=_REMEDY) from error
     if not isinstance(found, dict) or not found:
         raise UserInputError("holds no column map", where=str(file), remedy=_REMEDY)
+    keys = [key.value for key, _ in top.value]
+    for ours in keys:
+        if keys.count(ours) > 1:
+            what = f"{ours} is there twice"
+            raise UserInputError(what, where=str(file), remedy="keep one of the lines")
     for ours, theirs in found.items():
         # `date: 2019-01-01` or `id: 5` would be other types: quotes keep them text.
         if not isinstance(ours, str) or not isinstance(theirs, str):

@@ -51,12 +51,13 @@ def match_columns(
     *,
     where: str,
     spared: Container[str] = (),
+    hint: str = "",
 ) -> dict[str, str]:
     """Our column names to the names `found` in one export.
 
     `mapping` ({ours: theirs}) wins over aliases; columns in `spared` may be missing, "likes" there
-    meaning any measure. Raises UserInputError for a map that names a column nobody has, DataError
-    when a required column is missing.
+    meaning any measure; `hint` is another way out. Raises UserInputError for a map that names a
+    column nobody has, DataError when a required column is missing.
     """
     mapping = dict(mapping or {})
     for ours, theirs in mapping.items():
@@ -88,7 +89,7 @@ def match_columns(
         raise DataError(
             f"no column for {' and for '.join(wanted)}; it has {_listed(found)}",
             where=where,
-            remedy=f"say which it is: {maps}",
+            remedy=f"say which it is: {maps}{hint and f', or {hint}'}",
         )
     return mapping
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,10 @@ import pyarrow.parquet as pq
 
 from i2pa.errors import DataError, UserInputError, require
 from i2pa.files import check_not_input, check_text_name, whole_file
-from i2pa.posts.clean import Cleaned, Count, clean, on_instagram
+from i2pa.posts.clean import Cleaned, Count, clean, on_instagram, tells_times
 from i2pa.posts.columns import match_columns
 from i2pa.posts.database import database
+from i2pa.posts.download_time import as_download_time
 from i2pa.posts.facts import in_parts, with_facts
 from i2pa.posts.readers import open_sources
 from i2pa.posts.readers.source import BROKEN, Raw, Source
@@ -55,7 +56,7 @@ class PostsRead:
 
     `rejects` has file, row, reason, value for each row left out; `read` counts those and the posts
     `kept`; `reasons` counts rejects and `notes` assumptions, most frequent first; `warnings` say
-    what an export never holds and how to go on.
+    what an export never holds and how to go on, and which file is cut short or damaged.
     """
 
     where: pa.Table | Path
@@ -94,20 +95,17 @@ def read_posts(
     there is no such file, DataError when a column is missing or no row is sound.
     """
     files = _files(paths)
-    is_time = downloaded_at is None or isinstance(downloaded_at, datetime)
-    require(is_time, "downloaded_at", downloaded_at, "a datetime")
+    downloaded_at = as_download_time(downloaded_at)
     is_map = columns is None or isinstance(columns, Mapping)
     require(is_map, "columns", columns, "a mapping, such as {'likes': 'like_count'}")
     for name, text in (("format", format), ("platform", platform)):
         require(text is None or isinstance(text, str), name, text, "text")
     if out is not None:
         check_not_input(out, *files)
-    if downloaded_at is not None and downloaded_at.tzinfo is None:
-        downloaded_at = downloaded_at.replace(tzinfo=UTC)
     typed, broken, notes = [], [], Counter[str]()
     # The file of every row, by number: of a folder each file has its own.
     places: list[str] = []
-    warnings: dict[str, str] = {}
+    warnings: list[str] = []
     for file, source in (opened for path in files for opened in _opened(path, format)):
         with _as_data_error(file):
             found, raw = _read_one(file, source, columns, platform, downloaded_at)
@@ -124,7 +122,10 @@ def read_posts(
         broken.append(lost.add_column(0, REJECTS.field("file"), lost_in).cast(REJECTS))
         notes.update({note.what: note.n for note in found.notes})
         notes.update(dict(raw.notes))
-        warnings |= {source.warning: str(file)} if source.warning else {}
+        if raw.damage:
+            warnings.append(f"{file}: {raw.damage}; what came after it is lost: copy it again")
+        if source.warning and not any(source.warning in warning for warning in warnings):
+            warnings.append(f"{file}: {source.warning}")
     unique, twice = _first_of_each(pa.concat_tables(typed), places)
     rejects = pa.concat_tables([*broken, twice])
     n_read = unique.num_rows + rejects.num_rows
@@ -146,7 +147,7 @@ def read_posts(
         read=n_read,
         reasons=reasons,
         notes=tuple(Count(what, n) for what, n in assumed),
-        warnings=tuple(f"{file}: {what}" for what, file in warnings.items()),
+        warnings=tuple(warnings),
     )
 
 
@@ -193,7 +194,10 @@ def _read_one(
         said = raw.columns[names["platform"]].cast(pa.string()) if "platform" in names else None
         # Only Instagram's codes tell when a post was made.
         if not on_instagram(said, platform).any():
-            match_columns(source.names, columns, where=str(file), spared=spared)
+            hint = ""
+            if tells_times(raw.columns[names["post_id"]]):
+                hint = "if these are Instagram's shortcodes, which tell it: --platform instagram"
+            match_columns(source.names, columns, where=str(file), spared=spared, hint=hint)
     return clean(raw, names, platform=platform, downloaded_at=downloaded_at), raw
 
 

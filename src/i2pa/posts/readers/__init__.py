@@ -10,7 +10,7 @@ from pathlib import Path
 
 from i2pa.errors import DataError, UserInputError
 from i2pa.files import check_text_name
-from i2pa.posts.readers.detect import detect_format, export_files
+from i2pa.posts.readers.detect import detect_format, export_files, refuse_zip
 from i2pa.posts.readers.hessel import open_hessel
 from i2pa.posts.readers.instagram import open_export, open_graph
 from i2pa.posts.readers.instaloader import open_instaloader
@@ -54,6 +54,8 @@ def open_sources(path: Path, file_format: str | None = None) -> list[tuple[Path,
     try:
         if path.is_file() and path.stat().st_size == 0:
             raise DataError("the file is empty", where=str(path))
+        if path.is_file():
+            refuse_zip(path)
         chosen = file_format or detect_format(path)
         if path.is_dir() and chosen not in _FOLDERS:
             raise UserInputError(

@@ -12,7 +12,7 @@ from pathlib import Path
 from i2pa.errors import DataError, UserInputError
 from i2pa.posts.readers.documents import UnreadableError, load_json
 from i2pa.posts.readers.hessel import pairs_of
-from i2pa.posts.readers.instagram import export_posts, graph_posts
+from i2pa.posts.readers.instagram import export_posts, graph_posts, refuse_error
 from i2pa.posts.readers.instaloader import SUFFIXES, dump_files, is_dump
 from i2pa.posts.readers.smp import is_smp
 from i2pa.posts.readers.streams import compression, peek
@@ -26,6 +26,7 @@ _BY_SUFFIX = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _EXPORT_FILE = re.compile(r"(posts(_\d+)?|reels|archived_posts)\.json")
 
 
@@ -56,6 +57,13 @@ def detect_format(path: Path) -> str:
     return _BY_SUFFIX.get(path.suffix.lower(), "csv")
 
 
+def refuse_zip(path: Path) -> None:
+    """Raise DataError for a ZIP file, which is how Instagram hands out an account's export."""
+    with path.open("rb") as file:
+        if file.read(4) in _ZIP:
+            raise DataError("is a ZIP file", where=str(path), remedy="unpack it first")
+
+
 def _is_reddit(start: bytes) -> bool:
     """By the first line, which may be longer than what was read of it."""
     line = start.split(b"\n", 1)[0]
@@ -72,6 +80,7 @@ def _detect_document(path: Path, start: bytes) -> str:
             return "reddit" if _is_reddit(start) else "jsonl"
         remedy = "copy or export it again"
         raise DataError(str(error), where=str(path), remedy=remedy) from error
+    refuse_error(document, path)
     if is_dump(document):
         return "instaloader"
     if export_posts(document) is not None:

@@ -31,6 +31,7 @@ NO_LIKES = (
 )
 
 _VIDEOS = (".mp4", ".mov", ".m4v", ".webm")
+_KINDS = ("IMAGE", "VIDEO", "CAROUSEL_ALBUM")
 _CODE = re.compile(r"instagram\.com/(?:[^/]+/)?(?:p|reel|tv)/([A-Za-z0-9_-]+)")
 
 
@@ -47,7 +48,7 @@ def export_posts(document: Any) -> list[Any] | None:
     if isinstance(document, dict):
         lists = [v for k, v in document.items() if k.startswith("ig_") and isinstance(v, list)]
         if not lists:
-            return None
+            return [document] if dig(document, "media", 0, "uri") else None
         return [item for items in lists for item in items]
     if isinstance(document, list) and any(dig(item, "media", 0, "uri") for item in document):
         return document
@@ -55,8 +56,15 @@ def export_posts(document: Any) -> list[Any] | None:
 
 
 def graph_posts(document: Any) -> list[tuple[Any, Any]] | None:
-    """Posts of the Graph API, each with the account around it; None where it is no such answer."""
+    """Posts of the Graph API, each with the account around it; None where it is no such answer.
+
+    Media may come in an answer, in a list of answers, in a list of their own or as one.
+    """
+    if _is_bare(document):
+        return [(document, None)]
     if isinstance(document, list):
+        if any(_is_bare(post) for post in document):
+            return [(post, None) for post in document]
         pages = [graph_posts(page) for page in document if isinstance(page, dict)]
         found = [post for page in pages if page is not None for post in page]
         return found or None
@@ -72,6 +80,24 @@ def _is_media(post: Any) -> bool:
     return isinstance(post, dict) and any(
         key in post for key in ("media_type", "permalink", "like_count", "media_url", "timestamp")
     )
+
+
+def _is_bare(post: Any) -> bool:
+    """Whether this is media without an answer around it, of which less is sure: by two signs."""
+    link, kind = dig(post, "permalink"), dig(post, "media_type")
+    known = isinstance(link, str) and _CODE.search(link) is not None
+    return dig(post, "id") is not None and (known or kind in _KINDS)
+
+
+def refuse_error(document: Any, path: Path) -> None:
+    """Raise DataError where the API answered with an error, saying which."""
+    said = dig(document, "error", "message")
+    if isinstance(said, str):
+        raise DataError(
+            f"is an error of the Graph API, not media ({said[:200]})",
+            where=str(path),
+            remedy="mend the request and ask again",
+        )
 
 
 def open_export(path: Path) -> Source:
@@ -119,21 +145,23 @@ def _export_post(post: Any, media: list[Any]) -> dict[str, Any]:
 
 def open_graph(path: Path) -> Source:
     """An answer of the Graph API, or a list of its pages."""
-    posts = graph_posts(_load(path))
+    document = _load(path)
+    refuse_error(document, path)
+    posts = graph_posts(document)
     if posts is None:
         raise DataError("this is no answer of the Graph API with media", where=str(path))
 
     def read(wanted: Sequence[str]) -> Raw:
-        broken: list[Broken] = [
-            (row, "is not a JSON object", None)
-            for row, (post, _) in enumerate(posts, 1)
-            if not isinstance(post, dict)
-        ]
-        found = (
-            (row, _graph_post(post, account))
-            for row, (post, account) in enumerate(posts, 1)
-            if isinstance(post, dict)
-        )
+        broken: list[Broken] = []
+        found = []
+        for row, (post, account) in enumerate(posts, 1):
+            typed = _graph_post(post, account) if isinstance(post, dict) else None
+            if typed is None:
+                broken.append((row, "is not a JSON object", None))
+            elif typed["user_id"] is None:
+                broken.append((row, "names no user: ask the API for the field username", None))
+            else:
+                found.append((row, typed))
         return as_raw(wanted, found, broken)
 
     return Source(GRAPH_NAMES, read)

@@ -24,6 +24,7 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".avif")
 
 # One post with thousands of comments stays far below.
 _LARGEST = 1 << 26
+_HIDDEN = "like_and_view_counts_disabled"
 _NO_POST = "files of JSON that hold no post (profiles, stories, comments)"
 _NO_PICTURE = "posts without a picture beside their file"
 
@@ -108,8 +109,8 @@ def _post(node: dict[str, Any]) -> dict[str, Any]:
         "uploaded_at": first_of(
             node.get("taken_at_timestamp"), node.get("date"), dig(phone, "taken_at")
         ),
-        # The app is told a number of 3 here, whatever it is.
-        "likes": -1 if dig(phone, "like_and_view_counts_disabled") is True else likes,
+        # Both are told a number of 3 here, whatever it is.
+        "likes": -1 if any(dig(n, _HIDDEN) is True for n in (node, phone)) else likes,
         "views": first_of(
             node.get("video_view_count"), node.get("video_play_count"), dig(phone, "play_count")
         ),

@@ -6,7 +6,9 @@ numbers are line numbers. What the columns mean stays out.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,19 +26,19 @@ _KEPT_BYTES = 1 << 26
 def open_json_lines(path: Path) -> Source:
     """One JSON object a line; nested values come as their JSON text."""
     first_row: dict[str, int] = {}
-    kept: list[tuple[pa.Table, pa.Table]] = []
+    kept: list[SoundLines] = []
     size = 0
-    for good, broken in sound_lines(path):
+    for part in sound_lines(path):
         with database() as connection:
-            connection.register("good", good)
+            connection.register("good", part.good)
             found = connection.execute(
                 "SELECT name, min(row) FROM (SELECT unnest(json_keys(line)) AS name, row FROM good)"
                 " GROUP BY name"
             ).fetchall()
         for name, row in found:
             first_row[name] = min(row, first_row.get(name, row))
-        size += good.nbytes
-        kept = [*kept, (good, broken)] if size <= _KEPT_BYTES else []
+        size += part.good.nbytes
+        kept = [*kept, part] if size <= _KEPT_BYTES else []
     if not first_row:
         raise DataError(
             "none of its lines is a JSON object",
@@ -47,13 +49,15 @@ def open_json_lines(path: Path) -> Source:
 
     def read(wanted: Sequence[str]) -> Raw:
         paths = ['$."' + name.replace('"', '\\"') + '"' for name in wanted]
-        tables, rejects = [], []
-        for good, broken in kept if size <= _KEPT_BYTES else sound_lines(path):
-            tables.append(_values(good, paths, wanted))
-            rejects.append(broken)
+        tables, rejects, damage = [], [], ""
+        for part in kept if size <= _KEPT_BYTES else sound_lines(path):
+            tables.append(_values(part.good, paths, wanted))
+            rejects.append(part.broken)
+            damage = part.damage
         table = pa.concat_tables(tables).combine_chunks()
         rows = table["row"].combine_chunks()
-        return Raw(table.drop_columns(["row"]), rows, pa.concat_tables(rejects))
+        broken = pa.concat_tables(rejects)
+        return Raw(table.drop_columns(["row"]), rows, broken, damage=damage)
 
     return Source(names, read)
 
@@ -72,10 +76,19 @@ def _values(good: pa.Table, paths: Sequence[str], names: Sequence[str]) -> pa.Ta
     return pa.table([*columns, values["row"]], names=[*names, "row"])
 
 
-def sound_lines(path: Path) -> Iterator[tuple[pa.Table, pa.Table]]:
-    """Batches of (line, row) that hold one JSON object each, and the broken rows beside them."""
-    for lines, rows, broken in line_batches(path):
-        text = as_text(pa.table({"line": lines}), rows, broken)
+@dataclass(frozen=True)
+class SoundLines:
+    """Lines that hold one JSON object each (line, row), the broken rows beside them, and damage."""
+
+    good: pa.Table
+    broken: pa.Table
+    damage: str
+
+
+def sound_lines(path: Path) -> Iterator[SoundLines]:
+    """The lines of a file, a batch at a time; `damage` comes with the last."""
+    for batch in line_batches(path):
+        text = as_text(pa.table({"line": batch.lines}), batch.rows, batch.broken)
         table = text.columns.append_column("row", text.rows)
         with database() as connection:
             connection.register("lines", table)
@@ -88,9 +101,36 @@ def sound_lines(path: Path) -> Iterator[tuple[pa.Table, pa.Table]]:
                 .to_arrow_table()["sound"]
                 .combine_chunks()
             )
-        bad = table.filter(pc.invert(sound))
+        good, bad = table.filter(sound), table.filter(pc.invert(sound))
+        if len(bad):
+            good, bad = _with_halves_replaced(good, bad)
         shown = pc.utf8_slice_codeunits(bad["line"], 0, 200)
         not_json = pa.table(
             [bad["row"], pa.repeat("is not a JSON object", len(bad)), shown], schema=BROKEN
         )
-        yield table.filter(sound), pa.concat_tables([text.broken, not_json])
+        yield SoundLines(good, pa.concat_tables([text.broken, not_json]), batch.damage)
+
+
+def _with_halves_replaced(good: pa.Table, bad: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Objects whose one fault is half of a pair of UTF-16 (a cut emoji), that half replaced."""
+    lines = bad["line"].to_pylist()
+    mended = [_mended(line) for line in lines]
+    is_mended = pa.array([line is not None for line in mended])
+    if not pc.any(is_mended, min_count=0).as_py():
+        return good, bad
+    rescued = bad.set_column(0, "line", pa.array(mended, pa.string())).filter(is_mended)
+    found = pa.concat_tables([good, rescued]).sort_by("row")
+    return found, bad.filter(pc.invert(is_mended))
+
+
+def _mended(line: str) -> str | None:
+    if "\\ud" not in line.lower():
+        return None
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    text = json.dumps(found, ensure_ascii=False)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,12 +1,14 @@
 """Reddit submissions as Pushshift and Arctic Shift dump them: JSON Lines, mostly in zstd.
 
 The score was read at the second retrieval where there was one (Arctic Shift from 2023-11 on reads
-scores again after 36 hours), else at the first. Submissions without a picture or video, and those
-of deleted authors, are broken rows. Comments of Reddit are refused.
+scores again after 36 hours), else at the first. Titles come without the dumps' HTML escapes.
+Submissions without a picture or video, and those of deleted authors, are broken rows. Comments of
+Reddit are refused.
 """
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,12 +64,13 @@ def open_reddit(path: Path) -> Source:
     """A dump of submissions; compressed or not."""
 
     def read(wanted: Sequence[str]) -> Raw:
-        tables, broken = [], []
-        for good, bad in sound_lines(path):
-            judged = _submissions(good)
+        tables, broken, damage = [], [], ""
+        for part in sound_lines(path):
+            judged = _submissions(part.good)
             faults = pc.is_valid(judged["reason"])
             tables.append(judged.filter(pc.invert(faults)).select(["row", *wanted]))
-            broken += [bad, judged.filter(faults).select(BROKEN.names).cast(BROKEN)]
+            damage = part.damage
+            broken += [part.broken, judged.filter(faults).select(BROKEN.names).cast(BROKEN)]
         table = pa.concat_tables(tables).combine_chunks()
         rejects = pa.concat_tables(broken)
         if not len(table) and len(rejects) and _all_comments(rejects):
@@ -77,7 +80,7 @@ def open_reddit(path: Path) -> Source:
                 remedy="take the dump of submissions (RS_… or …_submissions)",
             )
         rows = table["row"].combine_chunks()
-        return Raw(table.select(list(wanted)), rows, rejects)
+        return Raw(table.select(list(wanted)), rows, rejects, damage=damage)
 
     return Source(NAMES, read)
 
@@ -102,4 +105,15 @@ def _submissions(good: pa.Table) -> pa.Table:
     with database() as connection:
         connection.register("good", good)
         paths = list(_FIELDS.values())
-        return connection.sql(query, params={"paths": paths}).to_arrow_table()
+        found = connection.sql(query, params={"paths": paths}).to_arrow_table()
+    place = found.column_names.index("caption")
+    return found.set_column(place, "caption", _unescaped(found["caption"]))
+
+
+def _unescaped(titles: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Titles as they were typed: Reddit's answers, and so the dumps, write & as &amp;."""
+    escaped = pc.fill_null(pc.match_substring(titles, "&"), False)
+    if not pc.any(escaped, min_count=0).as_py():
+        return titles
+    typed = [html.unescape(title) for title in titles.filter(escaped).to_pylist()]
+    return pc.replace_with_mask(titles, escaped.combine_chunks(), pa.array(typed, titles.type))

@@ -23,13 +23,15 @@ Broken = tuple[int, str, str | None]
 class Raw:
     """Columns as written (text, numbers or times), their row numbers (int64), and broken rows.
 
-    `notes` counts what is no post and no fault either.
+    `notes` counts what is no post and no fault either. `damage` says how the file's bytes end
+    before their time, in which case nobody knows how many rows are lost.
     """
 
     columns: pa.Table
     rows: pa.Array
     broken: pa.Table
     notes: tuple[tuple[str, int], ...] = ()
+    damage: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,18 +56,23 @@ def broken_table(broken: Sequence[Broken]) -> pa.Table:
 
 
 def as_text(table: pa.Table, rows: pa.Array, broken: Sequence[Broken]) -> Raw:
-    """Decode columns of bytes as UTF-8; rows that are not are broken."""
+    """Decode columns of bytes as UTF-8, leaving others; rows that are not are broken."""
     found = list(broken)
     good = np.ones(table.num_rows, dtype=bool)
     columns = []
     for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+            columns.append(column)
+            continue
         try:
             columns.append(column.cast(pa.string()))
         except pa.ArrowInvalid:
             values = column.to_pylist()
-            texts = [value.decode(errors="replace") for value in values]
+            texts = [value and value.decode(errors="replace") for value in values]
             for i, (value, text) in enumerate(zip(values, texts, strict=True)):
-                if value != text.encode() and good[i]:
+                if value and value != text.encode() and good[i]:
                     good[i] = False
                     found.append((rows[i].as_py(), f"{name} is not UTF-8", text[:200]))
             columns.append(pa.chunked_array([texts], pa.string()))

@@ -1,14 +1,17 @@
 """Bytes out of files, compressed or not, and lines out of bytes, in bounded memory.
 
-zstd, xz and bzip2 are told by their first bytes. A file that is cut short or damaged gives all
-that came before the fault, then `CutShortError`. What the lines say stays out.
+gzip, zstd, xz and bzip2 are told by their first bytes. A file that is cut short or damaged gives
+all that came before the fault, then `CutShortError`. What the lines say stays out.
 """
 
 from __future__ import annotations
 
 import bz2
+import gzip
 import lzma
+import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,19 +28,38 @@ _BATCH = 1 << 24
 # zstd makes up to 32,768 bytes of one; so little at a time keeps even a hostile file bounded.
 _ZSTD_IN = 1 << 13
 _XZ_IN = 1 << 16
+_GZIP_OUT = 1 << 20
 _XZ_MEMORY = 1 << 30
 # Reddit's dumps are made with a window of 2 GB.
 _ZSTD_WINDOW = 1 << 31
 
-_MAGIC = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2"}
+_MAGIC = {
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\xfd7zXZ\x00": "xz",
+    b"BZh": "bzip2",
+    b"\x1f\x8b": "gzip",
+}
 
 
 class CutShortError(Exception):
     """A compressed file ends before its time, or is damaged; says how."""
 
 
+@dataclass(frozen=True)
+class Lines:
+    """Lines that are not empty (binary), their numbers from 1 (int64), and broken rows.
+
+    `damage` of a compressed file comes with the last lines, and stands among the broken rows too.
+    """
+
+    lines: pa.Array
+    rows: pa.Array
+    broken: list[Broken]
+    damage: str = ""
+
+
 def compression(path: Path) -> str | None:
-    """`zstd`, `xz`, `bzip2` or None, by the first bytes."""
+    """`gzip`, `zstd`, `xz`, `bzip2` or None, by the first bytes."""
     with path.open("rb") as file:
         head = file.read(6)
     return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
@@ -51,6 +73,8 @@ def chunks(path: Path) -> Iterator[bytes]:
             yield from iter(lambda: file.read(_BATCH), b"")
         elif packed == "zstd":
             yield from _unpack_zstd(file)
+        elif packed == "gzip":
+            yield from _unpack_gzip(file)
         else:
             yield from _unpack(file, packed)
 
@@ -76,6 +100,16 @@ def _unpack_zstd(file: IO[bytes]) -> Iterator[bytes]:
                 yield made
     if begun:
         raise CutShortError("the zstd data is cut short")
+
+
+def _unpack_gzip(file: IO[bytes]) -> Iterator[bytes]:
+    with gzip.GzipFile(fileobj=file) as unpacked:
+        try:
+            yield from iter(lambda: unpacked.read1(_GZIP_OUT), b"")
+        except EOFError as error:
+            raise CutShortError("the gzip data is cut short") from error
+        except (zlib.error, gzip.BadGzipFile) as error:
+            raise CutShortError(f"the gzip data is damaged ({error})") from error
 
 
 def _unpack(file: IO[bytes], packed: str) -> Iterator[bytes]:
@@ -119,11 +153,8 @@ def peek(path: Path, n: int = 1 << 16) -> bytes:
     return found[:n].removeprefix(b"\xef\xbb\xbf")
 
 
-def line_batches(path: Path) -> Iterator[tuple[pa.Array, pa.Array, list[Broken]]]:
-    """Lines that are not empty (binary), their numbers from 1 (int64), and broken rows, in turn.
-
-    Damage to a compressed file is the last broken row: what came before it stays.
-    """
+def line_batches(path: Path) -> Iterator[Lines]:
+    """The lines of a file, a batch at a time; what came before a fault stays."""
     row = 1
     pieces: list[bytes] = []
     size = 0
@@ -157,7 +188,8 @@ def line_batches(path: Path) -> Iterator[tuple[pa.Array, pa.Array, list[Broken]]
             closed[0] = closed[0].removeprefix(b"\xef\xbb\xbf")
         filled = [(n, line) for n, line in enumerate(closed, first) if line and line != b"\r"]
         lines = pa.array([line for _, line in filled], pa.binary())
-        yield lines, pa.array(np.array([n for n, _ in filled], dtype=np.int64)), broken
+        rows = pa.array(np.array([n for n, _ in filled], dtype=np.int64))
+        yield Lines(lines, rows, broken, damage)
         if chunk is None:
             return
 

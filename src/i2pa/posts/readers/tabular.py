@@ -19,7 +19,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from i2pa.errors import DataError
-from i2pa.posts.readers.source import BROKEN, Raw, Source, as_text
+from i2pa.posts.readers.source import Raw, Source, as_text
 
 # A record must fit in one block, so this also bounds the longest caption.
 _BLOCK_BYTES = 1 << 25
@@ -89,7 +89,9 @@ def _read_csv(path: Path, separator: str, names: Sequence[str], wanted: Sequence
     except pa.ArrowInvalid as error:
         if "straddling" in str(error):
             raise DataError(
-                f"a row is longer than {_BLOCK_BYTES >> 20} MB", where=str(path), remedy="cut it"
+                f"row {_long_row(path, separator)} is longer than {_BLOCK_BYTES >> 20} MB",
+                where=str(path),
+                remedy="cut it: is a quote left open?",
             ) from error
         raise DataError(f"cannot be read as CSV: {error}", where=str(path)) from error
     numbers = np.arange(2, 2 + table.num_rows + len(broken))
@@ -101,6 +103,22 @@ def _read_csv(path: Path, separator: str, names: Sequence[str], wanted: Sequence
             broken.append((int(numbers[i]), OPEN_QUOTE, first[:200]))
         table, numbers = table.filter(pa.array(~swallowed)), numbers[~swallowed]
     return as_text(table.select(asked), pa.array(numbers), broken)
+
+
+def _long_row(path: Path, separator: str) -> int:
+    """The number of the first record that does not fit into a block."""
+    csv.field_size_limit(_BLOCK_BYTES)
+    row = 0
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as text:
+        try:
+            for fields in csv.reader(text, delimiter=separator):
+                # Signs take a byte or more; a blank line is no row.
+                if sum(map(len, fields)) > _BLOCK_BYTES:
+                    break
+                row += bool(fields)
+        except csv.Error:
+            pass
+    return row + 1
 
 
 def _breaks_lines(path: Path) -> bool:
@@ -166,7 +184,6 @@ def open_parquet(path: Path) -> Source:
         nested = [f.name for f in table.schema if pa.types.is_nested(f.type)]
         if nested:
             raise DataError(f"column {nested[0]!r} holds nested values", where=str(path))
-        rows = pa.array(np.arange(1, table.num_rows + 1))
-        return Raw(table, rows, BROKEN.empty_table())
+        return as_text(table, pa.array(np.arange(1, table.num_rows + 1)), [])
 
     return Source(names, read)
