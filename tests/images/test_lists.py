@@ -133,10 +133,9 @@ def test_the_column_may_be_named(album):
 
 def test_tables_without_a_column_of_paths_say_what_they_have(album):
     table = album / "t.csv"
-    for text, has in (("likes,user\n1,2\n", "'likes', 'user'"), ("", "none")):
-        table.write_text(text)
-        with pytest.raises(UserInputError, match=f"no column called image.*--column: {has}"):
-            listed([table])
+    table.write_text("likes,user\n1,2\n")
+    with pytest.raises(UserInputError, match=r"no column called image.*: 'likes', 'user'"):
+        listed([table])
 
 
 def test_parquet(album):

@@ -279,7 +279,7 @@ def _as_text(cell: Any) -> str | None:
 
 
 def _as_json(cell: Any) -> object:
-    """A carried cell in JSON; of Arrow what JSON has no form for as text."""
+    """A carried cell in JSON; of Arrow what JSON has no form for as text, or null."""
     if not hasattr(cell, "as_py"):
         return cell
     pa, _ = pyarrow_for("a table in Parquet")
@@ -293,11 +293,17 @@ def _as_json(cell: Any) -> object:
 
 
 def _arrow_as_text(cell: Any) -> str:
+    """Bytes in hexadecimal, also those that happen to be text."""
     pa, _ = pyarrow_for("a table in Parquet")
+    bytes_of = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+    if any(is_kind(cell.type) for is_kind in (*bytes_of, pa.types.is_binary_view)):
+        return str(cell.as_py().hex())
     try:
-        return str(cell.cast(pa.string()).as_py())
-    except (pa.ArrowException, UnicodeDecodeError):
-        # Bytes, and what Arrow has no text for.
+        text = cell.cast(pa.string())
+        # What calls itself text need not be UTF-8; names of files are told in the same way.
+        return str(text.as_buffer().to_pybytes().decode("utf-8", "surrogateescape"))
+    except pa.ArrowException:
+        # What Arrow has no text for.
         return str(cell)
 
 
