@@ -377,6 +377,31 @@ def test_quiet_says_only_what_went_wrong(capsys, tiny, album):
     assert len(err.splitlines()) == 2
 
 
+def test_compare_is_quiet_on_request(capsys, tiny, album):
+    command = ("compare", "a.png", "b.png", "gone.png", "--model", tiny)
+    assert len(run(capsys, *command)[2].splitlines()) == 2
+    code, out, err = run(capsys, *command, "-q")
+    assert (code, bool(out)) == (0, True)
+    assert "gone.png: cannot be read" in one_line(err)
+
+
+@pytest.mark.parametrize("form", ["--csv", "--jsonl", "--json"])
+def test_a_cache_that_is_set_up_wrong_is_said_before_anything_is_printed(
+    score, album, monkeypatch, form
+):
+    monkeypatch.setenv("I2PA_CACHE_MB", "abc")
+    code, printed, err = score("a.png", form)
+    assert (code, printed) == (2, "")
+    assert "I2PA_CACHE_MB: holds 'abc'" in one_line(err)
+
+
+@pytest.mark.parametrize("command", ["score", "rank", "compare"])
+def test_an_empty_name_is_wrong_usage(capsys, tiny, album, command):
+    code, printed, err = run(capsys, command, "a.png", "", "--model", tiny)
+    assert (code, printed) == (2, "")
+    assert "an empty path names no picture" in one_line(err)
+
+
 def test_no_file_of_a_list_is_there(score, album):
     (album / "deep").mkdir()
     (album / "deep" / "list.txt").write_text("a.png\nb.png\n")

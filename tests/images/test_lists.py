@@ -13,7 +13,7 @@ from i2pa.errors import DataError, ImageError, UserInputError
 from i2pa.images.find import pictures_in
 from i2pa.images.globs import matches, may_match
 from i2pa.images.lists import is_list
-from i2pa.images.open import read_bytes
+from i2pa.images.regular import read_bytes
 from i2pa.images.rows import listed
 from i2pa.images.tables import COLUMNS
 from i2pa.scoring.gallery import line_of

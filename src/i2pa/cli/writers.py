@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from i2pa.cli import output
-from i2pa.errors import UserInputError
+from i2pa.errors import DataError, UserInputError
 from i2pa.files import whole_file
 from i2pa.images.failure import Failure
 from i2pa.images.rows import Row
@@ -175,7 +175,14 @@ class _Spool:
     def add(self, fields: dict[str, object]) -> None:
         # In JSON no text has a line break of its own.
         text = json.dumps(fields, indent=2).replace("\n", "\n    ")
-        self._file.write(f"{self._between}    {text}".encode("ascii"))
+        try:
+            self._file.write(f"{self._between}    {text}".encode("ascii"))
+        except OSError as error:
+            raise DataError(
+                f"cannot be written ({error.strerror or error})",
+                where=tempfile.gettempdir(),
+                remedy="make room, or set TMPDIR to another folder",
+            ) from error
         self._between = ",\n"
 
     def copy_to(self, file: TextIO) -> None:
