@@ -72,7 +72,7 @@ def test_what_the_system_forbids(tmp_path, monkeypatch):
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
         # Root may read everything.
-        monkeypatch.setattr("i2pa.images.open.os.open", forbid)
+        monkeypatch.setattr("i2pa.images.regular.os.open", forbid)
     with pytest.raises(ImageError) as caught, open_file(path):
         pass
     assert caught.value.kind == "permission"
