@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from i2pa import PairRules, audit_pairs, build_pairs, read_posts, train
+from i2pa import PairRules, Scorer, audit_pairs, build_pairs, load_model, read_posts, train
 from i2pa.errors import ArgumentError, DataError, UserInputError
+from i2pa.models.metadata import Likeness
 from i2pa.pairs import PAIRS, PAPER, split_pairs, within_days
 from i2pa.posts import POSTS
 from i2pa.training import PROBE, cross_validate
@@ -26,6 +28,31 @@ def learn(**given: Any) -> object:
 
 def validate(**given: Any) -> object:
     return cross_validate(**{"pairs": NO_PAIRS, "images": ".", "recipe": PROBE, **given})
+
+
+@cache
+def scorer() -> Scorer:
+    return load_model()
+
+
+def score(**given: Any) -> object:
+    return scorer().score(**{"pictures": ["x.png"], **given})
+
+
+def rank(**given: Any) -> object:
+    return scorer().rank(**{"pictures": ["x.png"], **given})
+
+
+def score_one(**given: Any) -> object:
+    return scorer().score_one("x.png", **given)
+
+
+def compare(**given: Any) -> object:
+    return scorer().compare("x.png", "y.png", **given)
+
+
+def stream(**given: Any) -> object:
+    return list(scorer().stream(**{"pictures": ["x.png"], **given}))
 
 
 @pytest.mark.parametrize(
@@ -71,6 +98,25 @@ def validate(**given: Any) -> object:
         (PairRules, {"min_likes": 49.5}, "min_likes is 49.5, but must be a whole number above 0"),
         (PairRules, {"same_user": "yes"}, "same_user is 'yes', but must be True or False"),
         (PairRules, {"measure": 3}, "measure is 3, but must be one of likes"),
+        (load_model, {"name_or_path": None}, "name_or_path is None, but must be a model's name or"),
+        (load_model, {"name_or_path": 5}, "name_or_path is 5, but must be a model's name or"),
+        (load_model, {"limits": 5}, "limits is 5, but must be a Limits, such as i2pa.Limits(pix"),
+        (load_model, {"engine": 5}, "engine is 5, but must be one of auto, onnxruntime"),
+        (load_model, {"precision": ["float32"]}, "precision is ['float32'], but must be one of"),
+        (load_model, {"threads": 1.5}, "threads is 1.5, but must be a whole number above 0"),
+        (rank, {"best": 1.5}, "best is 1.5, but must be a whole number above 0, or None for all"),
+        (rank, {"best": 0}, "best is 0, but must be a whole number above 0, or None for all"),
+        (rank, {"best": True}, "best is True, but must be a whole number above 0, or None"),
+        (rank, {"likeness": 0.8}, "likeness is 0.8, but must be an i2pa.models.metadata.Likeness"),
+        (rank, {"pictures": 5}, "pictures is 5, but must be a list of pictures"),
+        (score, {"cache": "x"}, "cache is 'x', but must be an i2pa.ScoreCache, or None"),
+        (rank, {"cache": "x"}, "cache is 'x', but must be an i2pa.ScoreCache, or None"),
+        (stream, {"cache": "x"}, "cache is 'x', but must be an i2pa.ScoreCache, or None"),
+        (compare, {"cache": "x"}, "cache is 'x', but must be an i2pa.ScoreCache, or None"),
+        (score_one, {"cache": "x"}, "cache is 'x', but must be an i2pa.ScoreCache, or None"),
+        (score, {"progress": 5}, "progress is 5, but must be a function of (done, of how many)"),
+        (rank, {"progress": 5}, "progress is 5, but must be a function of (done, of how many)"),
+        (stream, {"pictures": None}, "pictures is None, but must be a list of pictures"),
         (PairRules, {"min_age_days": -1}, "a finite number from 0; None switches the rule off"),
     ],
 )
@@ -79,6 +125,23 @@ def test_what_cannot_be_meant_is_one_line(call: Call, given: dict[str, Any], say
         call(**given)
     assert says in str(refused.value)
     assert isinstance(refused.value, UserInputError)
+
+
+@pytest.mark.parametrize("call", [score, rank, stream])
+def test_one_picture_or_folder_in_the_place_of_many_says_what_to_call(
+    call: Call, examples: Path
+) -> None:
+    for folder in (examples, str(examples)):
+        with pytest.raises(UserInputError, match=r"not a folder; give i2pa\.pictures_in\(folder\)"):
+            call(pictures=folder)
+    for one in (examples / "coffee.png", b"", "coffee.png"):
+        with pytest.raises(UserInputError, match=r"a list of pictures is needed; use score_one"):
+            call(pictures=one)
+
+
+def test_cosines_of_another_type_are_one_line() -> None:
+    with pytest.raises(UserInputError, match=r"'x' and 0\.7 are no cosines to group by"):
+        rank(likeness=Likeness("x", 0.7))  # type: ignore[arg-type]
 
 
 def test_a_table_of_something_else_is_named_with_what_it_lacks() -> None:

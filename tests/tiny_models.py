@@ -16,7 +16,9 @@ SIDE = 224
 CELLS = 7
 
 
-def tiny_model(path: Path, *, spread: bool = False, link: str = "logistic") -> Path:
+def tiny_model(
+    path: Path, *, spread: bool = False, link: str = "logistic", transform: str = "squash224@1"
+) -> Path:
     """Score: mean brightness / 255 x 10. Embedding: colours of 7 x 7 cells, less the middle grey.
 
     With `spread` a picture is the surer, the redder it is: exp(-mean red / 255).
@@ -26,7 +28,7 @@ def tiny_model(path: Path, *, spread: bool = False, link: str = "logistic") -> P
     metadata = ModelMetadata(
         "tiny",
         1,
-        "squash224@1",
+        transform,
         reference,
         link,
         1.0,

@@ -14,7 +14,8 @@ from i2pa.errors import DataError, UserInputError
 
 # The place is good, but for now it takes no more; no fault of who named it.
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_FAILED = _FULL | {errno.EIO}
+FAILED_DISK = frozenset(_FULL | {errno.EIO})
+"""Numbers of errors that say that a disk takes no more, or fails."""
 
 
 @contextmanager
@@ -84,7 +85,7 @@ def file_sha256(path: Path) -> str:
 
 def _unwritable(path: Path, error: OSError) -> UserInputError | DataError:
     what = f"cannot be written ({error.strerror or error})"
-    if error.errno in _FAILED:
+    if error.errno in FAILED_DISK:
         remedy = "make room, or choose" if error.errno in _FULL else "choose"
         return DataError(what, where=str(path), remedy=f"{remedy} another place for the output")
     return UserInputError(what, where=str(path), remedy="choose another place for the output")

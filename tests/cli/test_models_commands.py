@@ -89,6 +89,17 @@ def test_bad_input_is_one_line_with_the_remedy(i2pa, tmp_path, examples):
         (("score", picture, "--engine", "abacus"), 2, "choose from auto, onnxruntime"),
         (("score", picture, "--precision", "int8"), 2, "int8 is refused"),
         (("rank", picture, "--engine", "torch", "--precision", "bf16"), 2, "has no precision"),
+        # Without --precision it is bfloat16 that is checked.
+        (
+            ("models", "check", "i2pa-lite2", "--images", examples, "--engine", "onnxruntime"),
+            2,
+            "has no precision bfloat16; give --precision float32",
+        ),
+        (
+            ("models", "check", "i2pa-lite2", "--images", examples, "--column", "photo"),
+            2,
+            "there is no table to take the column 'photo' from",
+        ),
     ]
     for arguments, code, message in cases:
         got, out, err = i2pa(*arguments)
@@ -142,6 +153,21 @@ def test_a_check_that_cannot_be_kept_is_still_told(i2pa, examples, tmp_path, mon
     assert "turns round 0.00%" in out
     assert "not kept" in out
     assert "cannot be written" in one_line(err)
+    assert err.endswith("; make room, or set I2PA_CACHE to a writable folder\n")
+
+
+def test_a_check_takes_pictures_from_a_column_of_a_table(i2pa, examples, tmp_path):
+    model = tmp_path / "m.onnx"
+    model.write_bytes(find_model().data)
+    table = tmp_path / "t.csv"
+    rows = "".join(f"{examples / name}\n" for name in ("coffee.png", "clock.png"))
+    table.write_text(f"photo\n{rows}")
+    command = ("models", "check", model, "--images", table, "--precision", "float32", "--json")
+    code, _, err = i2pa(*command)
+    assert code == 2
+    assert "name one of its columns with --column: 'photo'" in one_line(err)
+    code, out, _ = i2pa(*command, "--column", "photo")
+    assert (code, json.loads(out)["pictures"]) == (0, 2)
 
 
 def test_a_stopped_download_says_that_it_goes_on(i2pa, monkeypatch):

@@ -145,7 +145,10 @@ def test_a_full_disk_is_one_line(examples):
             timeout=120,
         )
     assert done.returncode == 1
-    assert "No space left" in one_line(done.stderr)
+    assert one_line(done.stderr) == (
+        "i2pa: standard output cannot be written (No space left on device); make room, or write "
+        "elsewhere\n"
+    )
 
 
 def test_a_terminal_that_knows_only_ascii_gets_marks(examples):

@@ -165,7 +165,7 @@ def test_columns_of_parquet_are_carried_in_their_own_type(score, album):
         "tag": pa.array(["x", None, "x"]).dictionary_encode(),
         "days": pa.array([[1], [2], [None]]).flatten().cast(pa.duration("s")),
         "share": pa.array([0.5, float("nan"), float("inf")]),
-        "raw": pa.array([b"\xff", b"", None]),
+        "raw": pa.array([b"\xff", b"ab", None]),
     }
     names = pa.array(["a.png", None, "gone.png"], pa.large_string()).dictionary_encode()
     pq.write_table(pa.table({"image": names} | carried), album / "t.parquet")
@@ -183,11 +183,64 @@ def test_columns_of_parquet_are_carried_in_their_own_type(score, album):
     assert [row["share"] for row in rows] == [0.5, None, None]
     assert rows[0]["when"].startswith("2023-11-14 22:13:20.123456789")
     assert [row["whole"] for row in rows] == [True, None, False]
+    assert [row["raw"] for row in rows] == ["ff", "6162", None]
     assert [row["tag"] for row in rows_of(album / "out.csv")] == ["x", "", "x"]
+    assert [row["raw"] for row in rows_of(album / "out.csv")] == ["ff", "6162", ""]
+    assert [row["share"] for row in rows_of(album / "out.csv")] == ["0.5", "nan", "inf"]
     pq.write_table(pa.table({"image": ["a.png"], "tags": [["x"]]}), album / "t.parquet")
     code, _, err = score("t.parquet", "--carry", "tags", "--csv")
     assert code == 2
     assert "'tags' holds list<" in one_line(err)
+
+
+def test_text_of_parquet_that_is_no_utf_8(score, album):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    ends = pa.py_buffer(bytes([0, 0, 0, 0, 2, 0, 0, 0]))
+    bad = pa.Array.from_buffers(pa.string(), 1, [None, ends, pa.py_buffer(b"\xffa")])
+    pq.write_table(pa.table({"image": ["a.png"], "id": bad}), album / "t.parquet")
+    code, printed, _ = score("t.parquet", "--carry", "id", "--jsonl")
+    assert (code, json.loads(printed)["id"]) == (0, "\udcffa")
+    code, _, err = score("t.parquet", "--column", "id")
+    assert code == 2
+    assert "t.parquet: a name is no UTF-8" in one_line(err)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "json"])
+def test_what_is_written_as_json_is_json(score, album, form):
+    (album / "t.jsonl").write_text('{"image": "a.png", "id": {"n": [1e400, 2.5, -1e400]}}\n')
+    assert score("t.jsonl", "--carry", "id", "-o", f"out.{form}")[0] == 0
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    answer = json.loads((album / f"out.{form}").read_text(), parse_constant=refuse)
+    row = answer["items"][0] if form == "json" else answer
+    assert row["id"] == {"n": [None, 2.5, None]}
+
+
+@pytest.mark.parametrize("command", ["score", "rank"])
+def test_a_quote_left_open_costs_no_row_silently(capsys, tiny, album, command):
+    rows = "".join(f"a.png,{n}\n" for n in range(5000))
+    (album / "t.csv").write_text(f'image,id\na.png,1\na.png,"oops\n{rows}')
+    (album / "out.csv").write_text("kept")
+    code, printed, err = run(capsys, command, "t.csv", "-o", "out.csv", "--model", tiny)
+    assert (code, printed) == (2, "")
+    assert "t.csv: line 3: a quote is left open" in one_line(err)
+    assert (album / "out.csv").read_text() == "kept"
+
+
+def test_a_long_name_is_shortened_where_people_read_it(score, album):
+    (album / "t.jsonl").write_text(json.dumps({"image": "x" * 150_000}) + '\n{"image": "a.png"}\n')
+    code, printed, err = score("t.jsonl", "--jsonl")
+    assert code == 0
+    assert json.loads(printed.splitlines()[0])["path"] == "x" * 150_000
+    assert max(map(len, err.splitlines())) < 500
+    assert "xxx … xxx" in err
+    code, _, err = score("x" * 150_000 + ".csv")
+    assert code == 2
+    assert len(one_line(err)) < 2100
 
 
 def test_tables_of_two_kinds_carry_text(score, album):
@@ -322,6 +375,31 @@ def test_quiet_says_only_what_went_wrong(capsys, tiny, album):
         assert "gone.png: cannot be read" in one_line(err)
     code, _, err = run(capsys, "score", "a.png", "gone.png", "--csv", "--model", tiny)
     assert len(err.splitlines()) == 2
+
+
+def test_compare_is_quiet_on_request(capsys, tiny, album):
+    command = ("compare", "a.png", "b.png", "gone.png", "--model", tiny)
+    assert len(run(capsys, *command)[2].splitlines()) == 2
+    code, out, err = run(capsys, *command, "-q")
+    assert (code, bool(out)) == (0, True)
+    assert "gone.png: cannot be read" in one_line(err)
+
+
+@pytest.mark.parametrize("form", ["--csv", "--jsonl", "--json"])
+def test_a_cache_that_is_set_up_wrong_is_said_before_anything_is_printed(
+    score, album, monkeypatch, form
+):
+    monkeypatch.setenv("I2PA_CACHE_MB", "abc")
+    code, printed, err = score("a.png", form)
+    assert (code, printed) == (2, "")
+    assert "I2PA_CACHE_MB: holds 'abc'" in one_line(err)
+
+
+@pytest.mark.parametrize("command", ["score", "rank", "compare"])
+def test_an_empty_name_is_wrong_usage(capsys, tiny, album, command):
+    code, printed, err = run(capsys, command, "a.png", "", "--model", tiny)
+    assert (code, printed) == (2, "")
+    assert "an empty path names no picture" in one_line(err)
 
 
 def test_no_file_of_a_list_is_there(score, album):

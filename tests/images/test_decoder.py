@@ -18,7 +18,7 @@ from PIL import Image
 from i2pa.errors import ImageError, UserInputError
 from i2pa.images.decoder import Decoder
 from i2pa.images.limits import LIMITS, Limits
-from i2pa.images.open import read_bytes
+from i2pa.images.regular import read_bytes
 from i2pa.images.transforms import transform_named
 from i2pa.images.worker_process import WorkerProcess
 from odd_pictures import (

@@ -15,7 +15,8 @@ from i2pa.errors import DataError, FailureKind, ImageError
 from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure, unreadable
 from i2pa.images.limits import LIMITS, Limits
-from i2pa.images.open import decode, open_file
+from i2pa.images.open import decode
+from i2pa.images.regular import open_file
 from i2pa.images.transforms import transform_named
 from odd_pictures import encoded, noise, png_of_size, quarters
 
@@ -71,7 +72,7 @@ def test_what_the_system_forbids(tmp_path, monkeypatch):
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
         # Root may read everything.
-        monkeypatch.setattr("i2pa.images.open.os.open", forbid)
+        monkeypatch.setattr("i2pa.images.regular.os.open", forbid)
     with pytest.raises(ImageError) as caught, open_file(path):
         pass
     assert caught.value.kind == "permission"

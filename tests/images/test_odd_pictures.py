@@ -12,7 +12,8 @@ from PIL import Image, ImageCms, features
 from i2pa.errors import ImageError
 from i2pa.images.formats import kind_of
 from i2pa.images.limits import Limits
-from i2pa.images.open import decode, opened, read_bytes, read_header
+from i2pa.images.open import decode, opened, read_header
+from i2pa.images.regular import read_bytes
 from odd_pictures import (
     BLUE,
     RED,

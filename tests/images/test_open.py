@@ -8,7 +8,8 @@ from PIL import Image
 
 from i2pa.errors import ImageError
 from i2pa.images.limits import Limits
-from i2pa.images.open import Header, decode, read_bytes, read_header
+from i2pa.images.open import Header, decode, read_header
+from i2pa.images.regular import read_bytes
 from odd_pictures import (
     BLUE,
     GREEN,
@@ -169,8 +170,30 @@ def test_reading_refuses_what_is_no_picture_file(tmp_path):
     for path, reason in ((empty, "empty"), (pipe, "not a file"), (tmp_path / "no.jpg", "No such")):
         with pytest.raises(ImageError, match=reason):
             read_bytes(path)
-    with pytest.raises(ImageError, match="over the limit"):
+    with pytest.raises(ImageError, match="100 bytes, over the limit of 99 bytes a file"):
         read_bytes(big, Limits(file_bytes=99))
+
+
+def test_no_bytes_are_what_an_empty_file_is():
+    for read in (decode, read_header):
+        with pytest.raises(ImageError, match=r"<b>: the file is empty") as refused:
+            read(b"", where="<b>")
+        assert refused.value.kind == "damaged"
+
+
+def test_limits_are_told_in_units_that_show_them():
+    picture = encoded(Image.new("RGB", (40, 30)), "PNG")
+    for limits, says in (
+        (Limits(pixels=1000), "40 × 30 pixels, over the limit of 1,000 pixels and"),
+        (Limits(file_bytes=50), " bytes, over the limit of 50 bytes a file"),
+        (Limits(decode_bytes=100), " bytes to decode, over the limit of 100 bytes"),
+    ):
+        with pytest.raises(ImageError, match=says):
+            decode(picture, limits=limits)
+    with pytest.raises(ImageError, match=r"1\.4 MB, over the limit of 1\.2 MB a file"):
+        Limits(file_bytes=1_200_000).check_file(1_400_000, "")
+    with pytest.raises(ImageError, match="over the limit of 80 megapixels"):
+        Limits().check_size(10_000, 10_000, 80_000_000)
 
 
 def test_a_header_tells_format_and_upright_size(tmp_path):

@@ -64,9 +64,9 @@ def test_the_time_of_taking(preview):
 
 def test_limits_hold_for_sensor_data():
     data = dng(quarters(600, 400))
-    with pytest.raises(ImageError, match="over the limit of 0 megapixels"):
+    with pytest.raises(ImageError, match="over the limit of 200,000 pixels"):
         decode(data, limits=Limits(pixels=200_000), where="a.dng")
-    with pytest.raises(ImageError, match=r"a\.dng: .* take \d MB to decode"):
+    with pytest.raises(ImageError, match=r"a\.dng: .* take \d\.\d MB to decode"):
         decode(data, limits=Limits(decode_bytes=1_000_000), where="a.dng")
 
 

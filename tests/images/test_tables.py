@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2pa.errors import UserInputError
+from i2pa.errors import I2paError, UserInputError
 from i2pa.images.tables import open_table
 from odd_names import NAMES
 
@@ -147,3 +147,42 @@ def test_cells_come_out_of_csv_and_json_lines_as_they_went_in(tmp_path_factory, 
         found = records(folder / name, carry=("id",))
         assert [(*one.carried, one.name) for one in found] == rows
         assert [bool(one.fault) for one in found] == [not name for _, name in rows]
+
+
+def test_utf_16_is_named(tmp_path):
+    for name, text in (("t.csv", "image\na.jpg\n"), ("t.jsonl", '{"image": "a.jpg"}\n')):
+        for coding in ("utf-16", "utf-16-le", "utf-16-be"):
+            (tmp_path / name).write_bytes(text.encode(coding))
+            with pytest.raises(UserInputError, match=r"is UTF-16, .*; save it again as UTF-8"):
+                open_table(tmp_path / name, None, ())
+
+
+def test_an_empty_table_is_called_so(tmp_path):
+    for name, text, says in (
+        ("t.csv", "", "the table is empty; write a line of columns' names"),
+        ("t.csv", "\na.jpg\n", "the first line names no column"),
+        ("t.jsonl", "\n", "the table is empty; write a line a picture, such as {"),
+        ("t.jsonl", "a.jpg\n", "no line is a JSON object with fields; write a line a picture"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(I2paError) as refused:
+            open_table(tmp_path / name, None, ())
+        assert says in str(refused.value)
+
+
+def test_a_column_that_csv_has_twice_is_refused_where_it_is_asked_for(tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("image,id,id\na.jpg,1,2\n")
+    assert [one.name for one in records(table)] == ["a.jpg"]
+    for column, carry in ((None, ("id",)), ("id", ())):
+        with pytest.raises(UserInputError, match=r"has two columns 'id'; rename one"):
+            open_table(table, column, carry)
+
+
+def test_json_numbers_beyond_floats_are_null(tmp_path):
+    table = tmp_path / "t.jsonl"
+    table.write_text(
+        '{"image": "a.jpg", "id": [1e400, {"x": -1e999}, 1e3, 12345678901234567890]}\n'
+    )
+    (found,) = records(table, carry=("id",))
+    assert found.carried == ([None, {"x": None}, 1000.0, 12345678901234567890],)

@@ -212,7 +212,8 @@ def test_unknown_engines_and_precisions_are_refused_with_the_choice(model):
     with pytest.raises(UserInputError, match="int8 is refused"):
         load_engine(model, precision="int8")
     for engine, precision in NO_PRECISION:
-        with pytest.raises(UserInputError, match=f"{engine} has no precision {precision}"):
+        says = f"{engine} has no precision {precision}; give --precision float32, or"
+        with pytest.raises(UserInputError, match=says):
             load_engine(model, engine=engine, precision=precision)
     assert precision_named("bf16") == "bfloat16"
 

@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 from i2pa.errors import ModelError, UserInputError
 from i2pa.models.cache import VectorStore
 from i2pa.models.catalogue import PUBLISHED
+from i2pa.models.checks import check_engine
 from i2pa.models.engine import OUTPUTS
 from i2pa.models.metadata import QUANTILES, Likeness, ModelMetadata, Reference
 from i2pa.models.onnx_engine import OnnxEngine
 from i2pa.models.registry import DEFAULT, digest_file, find_model, place_of
+from i2pa.scoring import load_model
+from tiny_models import tiny_model
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
 rising = st.integers(0, 2**32 - 1).map(
@@ -113,6 +116,31 @@ def test_altered_bytes_are_refused(tmp_path):
     digest_file(copy).write_bytes(b"\xff\xfe\xff")
     with pytest.raises(ModelError, match="SHA-256"):
         find_model(copy)
+
+
+def test_a_digest_counts_in_any_case(tmp_path):
+    copy = tmp_path / "m.onnx"
+    shutil.copy(find_model().path, copy)
+    digest_file(copy).write_text(f"{find_model().sha256.upper()}  m.onnx\n")
+    assert find_model(copy).sha256 == find_model().sha256
+
+
+@pytest.mark.parametrize(
+    ("transform", "says"),
+    [
+        ("squash999@1", "unknown transform 'squash999@1'; this version knows squash260@1"),
+        ("squash260@1", "the model takes 224 × 224 pixels, where its transform squash260@1 gives"),
+    ],
+)
+def test_a_model_that_its_transform_does_not_fit_is_refused_when_it_is_loaded(
+    tmp_path, transform, says
+):
+    path = tiny_model(tmp_path / "odd.onnx", transform=transform)
+    with pytest.raises(ModelError, match=rf"odd\.onnx: {says}"):
+        load_model(path)
+    engine = OnnxEngine(path.read_bytes())
+    with pytest.raises(ModelError, match=rf"odd\.onnx: {says}"):
+        check_engine(find_model(path), engine, engine, [])
 
 
 def test_missing_and_foreign_models_are_named(tmp_path):

@@ -121,6 +121,11 @@ def test_wrong_weights_are_refused_with_both_digests(source, weights, tmp_path):
     wrong = replace(source, sha256="0" * 64)
     with pytest.raises(ModelError, match=f"not the expected {'0' * 64}"):
         get_paper_resnet50(source=wrong, limits=QUICK)
+    gone = replace(source, url="http://127.0.0.1:9/gone")
+    with pytest.raises(
+        ModelError, match=r"; or bring .*i2pa models get paper-resnet50 --from FILE"
+    ):
+        get_paper_resnet50(source=gone, limits=QUICK)
     with pytest.raises(UserInputError, match="cannot be read"):
         get_paper_resnet50(tmp_path / "nowhere.pth", source=source)
     with pytest.raises(UserInputError, match="run: i2pa models get"):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from i2pa import Limits, ScoreCache
-from i2pa.errors import UserInputError
+from i2pa.errors import ImageError, UserInputError
 from i2pa.scoring import load_model
 from odd_pictures import encoded, png_of_size
 from tiny_models import noise, tiny_model
@@ -165,3 +165,19 @@ def test_pillow_says_nothing_of_large_pictures_in_the_callers_name(model):
         check=True,
     )
     assert (run.stdout, run.stderr) == (b"too_large\n", b"")
+
+
+def test_what_holds_nothing_is_damaged_and_an_empty_path_is_none(scorer, picture, tmp_path):
+    (tmp_path / "empty.jpg").touch()
+    given = [b"", bytearray(), io.BytesIO(), tmp_path / "empty.jpg", "", picture]
+    scores = scorer.score(given)
+    assert [one.kind for one in scores.failures] == [*["damaged"] * 4, "no_path"]
+    assert scores.failures[4].reason == "an empty path names no picture"
+    with pytest.raises(ImageError, match="an empty path names no picture"):
+        scorer.score_one("")
+
+
+def test_bytes_over_the_limit_are_refused_as_a_file_is(model, picture):
+    small = load_model(model, limits=Limits(file_bytes=100))
+    kinds = [one.kind for one in small.score([picture, picture.read_bytes()]).failures]
+    assert kinds == ["too_large"] * 2

@@ -237,5 +237,5 @@ def test_nothing_to_rank_is_an_empty_ranking():
 def test_best_must_be_positive(tmp_path):
     from i2pa.scoring import load_model
 
-    with pytest.raises(UserInputError, match="best 0"):
+    with pytest.raises(UserInputError, match="best is 0, but must be a whole number above 0"):
         load_model().rank([], best=0)

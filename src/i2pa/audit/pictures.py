@@ -23,7 +23,8 @@ from i2pa.cores import usable_cores
 from i2pa.errors import DataError, ImageError
 from i2pa.images.failure import Failure
 from i2pa.images.named import Folders, existing_folders, find_named
-from i2pa.images.open import decode, read_bytes, read_header
+from i2pa.images.open import decode, read_header
+from i2pa.images.regular import read_bytes
 from i2pa.words import many
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")

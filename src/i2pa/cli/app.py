@@ -17,6 +17,7 @@ import i2pa
 from i2pa import stopping
 from i2pa.cli.output import UNPRINTABLE, set_quiet, warn
 from i2pa.errors import I2paError
+from i2pa.files import FAILED_DISK
 
 
 class _Commands(TyperGroup):
@@ -52,10 +53,13 @@ def _ended_by(error: Exception) -> typer.Exit | None:
         _silence_stdout()
         return typer.Exit()
     if isinstance(error, OSError):
+        what = str(error.strerror or error)
         if error.filename is None:
             _silence_stdout()
-        name = f"{error.filename}: " if error.filename else ""
-        warn(f"{name}{error.strerror or error}")
+            # Other files that are written have a name, or errors of ours.
+            if error.errno in FAILED_DISK:
+                what = f"standard output cannot be written ({what}); make room, or write elsewhere"
+        warn(f"{error.filename}: {what}" if error.filename else what)
         return typer.Exit(1)
     return None
 

@@ -11,6 +11,7 @@ import typer
 
 from i2pa.cli import output
 from i2pa.cli.app import app
+from i2pa.cli.options import ColumnOption, JsonFlag
 from i2pa.errors import DataError, UserInputError
 from i2pa.images.find import pictures_in
 from i2pa.models.catalogue import PAPER_RESNET50, PUBLISHED, MeasuredAccuracy, published
@@ -25,8 +26,6 @@ models = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(models, name="models")
-
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @models.callback()
@@ -113,8 +112,9 @@ def get(
 def check(
     model: Annotated[str, typer.Argument(help="Name of a model, a .onnx file or a run folder.")],
     images: Annotated[
-        list[Path], typer.Option(help="Folder or picture to measure on; repeatable.")
+        list[Path], typer.Option(help="Folder, picture, list or table to measure on; repeatable.")
     ],
+    column: ColumnOption = None,
     engine: Annotated[str, typer.Option(help="The engine to check.")] = AUTO,
     precision: Annotated[str, typer.Option(help="Its precision.")] = "bfloat16",
     as_json: JsonFlag = False,
@@ -123,7 +123,7 @@ def check(
 
     The result is kept beside the model, and i2pa models shows it.
     """
-    pictures = pictures_in(images)
+    pictures = pictures_in(images, column=column)
     file = find_model(model)
     where = str(file.path)
     checked = load_engine(file.data, engine=engine, precision=precision, threads=1, where=where)

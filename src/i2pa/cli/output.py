@@ -27,12 +27,16 @@ from rich.table import Table
 from rich.text import Text
 
 from i2pa.images.failure import Failure
-from i2pa.scoring.names import readable
+from i2pa.scoring.names import readable, shortened
 from i2pa.scoring.results import StandIn
 
 PLAIN_PROGRESS_SECONDS = 10.0
 MOST_LINES = 20
 """Failures named one by one; the rest are counted."""
+LONGEST_NAME = 300
+"""Characters of a name in a message; a longer one loses its middle."""
+LONGEST_LINE = 2000
+"""Characters of a message, whatever is in it."""
 LEAST_FOLDED = 20
 """Columns of a terminal that names get, however narrow it is."""
 UNPRINTABLE = "i2pa-unprintable"
@@ -62,7 +66,7 @@ class _Stdout(Console):
 
 def warn(message: str) -> None:
     """One line on stderr, in which no name can drive the terminal."""
-    print(f"i2pa: {readable(message)}", file=sys.stderr)
+    print(f"i2pa: {readable(shortened(message, LONGEST_LINE))}", file=sys.stderr)
 
 
 def set_quiet(quiet: bool) -> None:
@@ -83,7 +87,7 @@ def warn_of(failures: Sequence[Failure], more: int = 0) -> None:
     `more` counts those that are not among `failures`.
     """
     for failure in failures[:MOST_LINES]:
-        where = f"{failure.path}: " if failure.path else ""
+        where = f"{_short(failure.path)}: " if failure.path else ""
         remedy = f"; {failure.remedy}" if failure.remedy else ""
         warn(f"{where}{failure.reason}{remedy}")
     more += max(len(failures) - MOST_LINES, 0)
@@ -94,9 +98,14 @@ def warn_of(failures: Sequence[Failure], more: int = 0) -> None:
 def note_stand_ins(stand_ins: Sequence[StandIn]) -> None:
     """A line for each of the first `MOST_LINES` files scored in another's place."""
     for one in stand_ins[:MOST_LINES]:
-        note(f"{one.instead_of}: {one.reason}; {one.path} was scored in its place")
+        reason = f"{_short(one.instead_of)}: {one.reason}"
+        note(f"{reason}; {_short(one.path)} was scored in its place")
     if len(stand_ins) > MOST_LINES:
         note(f"and {len(stand_ins) - MOST_LINES:,} more in the same way")
+
+
+def _short(name: str) -> str:
+    return shortened(name, LONGEST_NAME)
 
 
 def printable(name: str) -> Text:

@@ -16,6 +16,24 @@ import typer
 from i2pa.cli import delivery, output
 from i2pa.cli.app import app
 from i2pa.cli.failures import MaxFailures, MostFailures, Tally
+from i2pa.cli.options import (
+    CarryOption,
+    ColumnOption,
+    CsvFlag,
+    DecodeMemory,
+    EngineOption,
+    JsonFlag,
+    JsonlFlag,
+    ModelOption,
+    NoCache,
+    OutFile,
+    Places,
+    PrecisionOption,
+    QuietFlag,
+    RowsFile,
+    ThreadsOption,
+    Verify,
+)
 from i2pa.cli.results import as_given, form_of, show, show_comparison
 from i2pa.cli.writers import Heading, check_carried, writer
 from i2pa.errors import UserInputError
@@ -44,79 +62,6 @@ _WHERE_LISTS_START = (
     "paths in a list or table start from its folder; to start those of a list from here, give it "
     "as: - < LIST"
 )
-
-# As text, since a path would not come out as it was given.
-Places = Annotated[
-    list[str],
-    typer.Argument(
-        help="Folders (searched in depth), picture files, globs, lists of paths (.txt), tables of "
-        "paths (.csv, .tsv, .jsonl, .parquet), or - for a list on stdin."
-    ),
-]
-ColumnOption = Annotated[
-    str | None,
-    typer.Option("--column", help="Column of paths in a table; default: image, path, file…"),
-]
-ModelOption = Annotated[
-    str, typer.Option("--model", help="Name of a model, a .onnx file or a run folder.")
-]
-EngineOption = Annotated[
-    str, typer.Option("--engine", help="auto, onnxruntime, openvino, torch or cuda.")
-]
-PrecisionOption = Annotated[
-    str,
-    typer.Option("--precision", help="float32, or bfloat16: faster, scores a little different."),
-]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-CsvFlag = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
-JsonlFlag = Annotated[
-    bool, typer.Option("--jsonl", help="Print JSON Lines, each as soon as it is known.")
-]
-OutFile = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", help="Write to a .json, .csv or .parquet file instead."),
-]
-RowsFile = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", help="Write to a .csv, .jsonl, .parquet or .json file instead."),
-]
-CarryOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--carry",
-        metavar="COLUMN",
-        help="Take a column of the table along, such as an id; may be given again.",
-    ),
-]
-QuietFlag = Annotated[
-    bool,
-    typer.Option(
-        "--quiet",
-        "-q",
-        help="Neither progress nor summary; what fails is still named.",
-    ),
-]
-NoCache = Annotated[
-    bool, typer.Option("--no-cache", help="Neither use nor keep scores of earlier runs.")
-]
-Verify = Annotated[
-    bool, typer.Option("--verify", help="Read and hash files again even if they seem unchanged.")
-]
-
-ThreadsOption = Annotated[
-    int | None,
-    typer.Option("--threads", min=1, help="How many cores to use (default: all)."),
-]
-DecodeMemory = Annotated[
-    int | None,
-    typer.Option(
-        "--decode-memory",
-        metavar="MB",
-        min=1,
-        max=4000,
-        help="Memory that decoding one picture may take (default: 400).",
-    ),
-]
 
 
 @app.command()
@@ -230,17 +175,18 @@ def score(
     scorer = _load(model, engine, precision, threads, decode_memory)
     heading = Heading(scorer.model, scorer.metadata.reference.name, carried, rows.types)
     tally = Tally()
-    with writer(form, out, heading) as write:
-        # Rows that come to a terminal one by one are progress enough.
-        hidden = out is None and form in STREAMED and sys.stdout.isatty()
-        with (
-            _scoring(no_cache, verify) as cache,
-            output.progress("scoring", "pictures", hidden=hidden) as progress,
-        ):
-            for row, result in score_rows(scorer, rows, cache=cache):
-                write(row, result)
-                tally.add(result)
-                progress(tally.given, given)
+    # Rows that come to a terminal one by one are progress enough.
+    hidden = out is None and form in STREAMED and sys.stdout.isatty()
+    # The cache first: what is wrong with it is said before a line is printed.
+    with (
+        _scoring(no_cache, verify) as cache,
+        writer(form, out, heading) as write,
+        output.progress("scoring", "pictures", hidden=hidden) as progress,
+    ):
+        for row, result in score_rows(scorer, rows, cache=cache):
+            write(row, result)
+            tally.add(result)
+            progress(tally.given, given)
     if out is not None:
         output.note(f"wrote {out}: {many(tally.given, 'row')}")
     listed = any(os.path.lexists(place) for place in pictures) or STDIN in pictures
@@ -263,8 +209,10 @@ def compare(
     decode_memory: DecodeMemory = None,
     no_cache: NoCache = False,
     verify: Verify = False,
+    quiet: QuietFlag = False,
 ) -> None:
     """How likely each picture gets more likes. Example: i2pa compare a.jpg b.jpg"""
+    output.set_quiet(quiet)
     asked = _asked(_files(pictures), column, each_by_itself=True)
     scorer = _load(model, engine, precision, threads, decode_memory)
     with _scoring(no_cache, verify) as cache:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from i2pa.cli import output
-from i2pa.errors import UserInputError
+from i2pa.errors import DataError, UserInputError
 from i2pa.files import whole_file
 from i2pa.images.failure import Failure
 from i2pa.images.rows import Row
@@ -175,7 +175,14 @@ class _Spool:
     def add(self, fields: dict[str, object]) -> None:
         # In JSON no text has a line break of its own.
         text = json.dumps(fields, indent=2).replace("\n", "\n    ")
-        self._file.write(f"{self._between}    {text}".encode("ascii"))
+        try:
+            self._file.write(f"{self._between}    {text}".encode("ascii"))
+        except OSError as error:
+            raise DataError(
+                f"cannot be written ({error.strerror or error})",
+                where=tempfile.gettempdir(),
+                remedy="make room, or set TMPDIR to another folder",
+            ) from error
         self._between = ",\n"
 
     def copy_to(self, file: TextIO) -> None:
@@ -279,7 +286,7 @@ def _as_text(cell: Any) -> str | None:
 
 
 def _as_json(cell: Any) -> object:
-    """A carried cell in JSON; of Arrow what JSON has no form for as text."""
+    """A carried cell in JSON; of Arrow what JSON has no form for as text, or null."""
     if not hasattr(cell, "as_py"):
         return cell
     pa, _ = pyarrow_for("a table in Parquet")
@@ -293,11 +300,17 @@ def _as_json(cell: Any) -> object:
 
 
 def _arrow_as_text(cell: Any) -> str:
+    """Bytes in hexadecimal, also those that happen to be text."""
     pa, _ = pyarrow_for("a table in Parquet")
+    bytes_of = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+    if any(is_kind(cell.type) for is_kind in (*bytes_of, pa.types.is_binary_view)):
+        return str(cell.as_py().hex())
     try:
-        return str(cell.cast(pa.string()).as_py())
-    except (pa.ArrowException, UnicodeDecodeError):
-        # Bytes, and what Arrow has no text for.
+        text = cell.cast(pa.string())
+        # What calls itself text need not be UTF-8; names of files are told in the same way.
+        return str(text.as_buffer().to_pybytes().decode("utf-8", "surrogateescape"))
+    except pa.ArrowException:
+        # What Arrow has no text for.
         return str(cell)
 
 

@@ -27,7 +27,8 @@ from i2pa.images.formats import kind_of
 from i2pa.images.freed import give_back
 from i2pa.images.limits import LIMITS, Limits
 from i2pa.images.meter import TooMuchWorkError
-from i2pa.images.open import as_image_error, name_of, open_file, opened
+from i2pa.images.open import as_image_error, name_of, opened
+from i2pa.images.regular import open_file
 from i2pa.images.thumbnail import Thumbnail
 from i2pa.images.transforms import Picture, Pixels, Transform, loaded_of
 from i2pa.images.worker_process import WorkerProcess, stopped
@@ -88,6 +89,7 @@ class Decoder:
 
     def decode_bytes(self, data: bytes, where: str) -> Decoded:
         """`decode` of the bytes of a picture file; `where` names it in errors."""
+        self.limits.check_file(len(data), where)
         return self._decode_light(data, where) or self._decode_heavy(data, where)
 
     def time_taken(self, path: Path) -> datetime | None:

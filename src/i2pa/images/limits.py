@@ -35,8 +35,8 @@ class Limits:
         """Raise ImageError for more than `pixels`, or too many on a side."""
         if width * height > pixels or max(width, height) > self.side:
             raise ImageError(
-                f"{width:,} × {height:,} pixels, over the limit of {pixels / _MEGA:.0f} megapixels "
-                f"and {self.side:,} pixels a side",
+                f"{width:,} × {height:,} pixels, over the limit of {shown_pixels(pixels)} and "
+                f"{self.side:,} pixels a side",
                 kind="too_large",
                 remedy="save it smaller",
             )
@@ -47,8 +47,8 @@ class Limits:
             enough = -(-memory // (100 * _MEGA)) * 100
             raise ImageError(
                 f"{width:,} × {height:,} pixels of {format} as it is saved take "
-                f"{memory / _MEGA:,.0f} MB to decode, over the limit of "
-                f"{self.decode_bytes / _MEGA:,.0f} MB",
+                f"{_shown_bytes(memory)} to decode, over the limit of "
+                f"{_shown_bytes(self.decode_bytes)}",
                 kind="too_large",
                 remedy="save it smaller, or as baseline JPEG; rank, score and compare take more "
                 f"with --decode-memory {enough}",
@@ -58,8 +58,7 @@ class Limits:
         """Raise ImageError for a file of too many bytes, or none."""
         if size > self.file_bytes:
             raise ImageError(
-                f"{size / _MEGA:,.0f} MB, over the limit of {self.file_bytes / _MEGA:,.0f} MB "
-                "a file",
+                f"{_shown_bytes(size)}, over the limit of {_shown_bytes(self.file_bytes)} a file",
                 kind="too_large",
                 where=where,
                 remedy="save it smaller",
@@ -69,3 +68,14 @@ class Limits:
 
 
 LIMITS = Limits()
+
+
+def shown_pixels(number: int) -> str:
+    """A number of pixels in an error: in millions where those tell it."""
+    return f"{number:,} pixels" if number % _MEGA else f"{number // _MEGA:,} megapixels"
+
+
+def _shown_bytes(number: int) -> str:
+    if number < _MEGA:
+        return f"{number:,} bytes"
+    return f"{number / _MEGA:,.{int(number < 10 * _MEGA)}f}".removesuffix(".0") + " MB"

@@ -3,8 +3,8 @@
 The one chain from bytes to RGB that every model shares: tell the format from the bytes (never the
 suffix), bound size and memory before decoding, decode (JPEG at a reduced scale where the caller
 allows it), turn by EXIF, take the first frame, 16 bits to 8, ICC profile to sRGB, alpha on white.
-The steps after decoding are `upright`'s; camera RAW is `raw`'s; geometry and resizing belong to
-`transforms`.
+Files are opened by `regular`. The steps after decoding are `upright`'s; camera RAW is `raw`'s;
+geometry and resizing belong to `transforms`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,11 @@ import contextlib
 import dataclasses
 import errno
 import io
-import os
-import stat
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import BinaryIO, cast
 
 from PIL import (
@@ -41,7 +38,7 @@ from i2pa.images.cost import bytes_to_decode, is_slow_to_decode, needs_whole_pic
 from i2pa.images.exif import FIRST_QUARTER_TURN, TURNS, orientation, taken
 from i2pa.images.failure import unreadable
 from i2pa.images.formats import Kind, kind_of
-from i2pa.images.limits import LIMITS, Limits
+from i2pa.images.limits import LIMITS, Limits, shown_pixels
 from i2pa.images.meter import Metered, TooMuchWorkError
 from i2pa.images.upright import Turn, upright_rgb
 
@@ -64,8 +61,6 @@ _NO_FAULT_OF_THE_PICTURE = frozenset(
     {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.ENOSPC}
 )
 _LOADING = threading.Lock()
-_MEGA = 1_000_000
-_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True)
@@ -94,53 +89,6 @@ class Opened:
     load: Callable[[], Loaded]
 
 
-def read_bytes(path: Path, limits: Limits = LIMITS) -> bytes:
-    """The bytes of the regular file at `path`.
-
-    Raises ImageError where there is no such file, it is no regular file (a pipe would block), it
-    is empty, cannot be read, or is larger than `limits.file_bytes`.
-    """
-    with open_file(path, limits) as file, _as_unreadable(path):
-        return file.read()
-
-
-@contextlib.contextmanager
-def open_file(path: Path, limits: Limits = LIMITS) -> Iterator[BinaryIO]:
-    """The regular file at `path`, opened. Raises ImageError as `read_bytes` does."""
-    with _as_unreadable(path), contextlib.ExitStack() as undo:
-        # A pipe put in the file's place must not block the opening.
-        handle = os.open(path, _OPEN_FLAGS)
-        undo.callback(os.close, handle)
-        _check_file(os.fstat(handle), path, limits)
-        undo.pop_all()
-    with open(handle, "rb") as file:  # noqa: PTH123 (a handle has no path)
-        yield file
-
-
-@contextlib.contextmanager
-def _as_unreadable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        if isinstance(error, PermissionError) and os.path.isdir(path):  # noqa: PTH112 (never raises)
-            what = "a folder that cannot be opened"
-            raise ImageError(what, kind="not_a_file", where=str(path)) from error
-        raise unreadable(str(path), error) from error
-
-
-def _check_file(status: os.stat_result, path: Path, limits: Limits) -> None:
-    if stat.S_ISDIR(status.st_mode):
-        raise ImageError(
-            "a folder, not a picture",
-            kind="not_a_file",
-            where=str(path),
-            remedy="i2pa rank takes folders; in Python, give i2pa.pictures_in(folder)",
-        )
-    if not stat.S_ISREG(status.st_mode):
-        raise ImageError("not a file", kind="not_a_file", where=str(path))
-    limits.check_file(status.st_size, str(path))
-
-
 @contextlib.contextmanager
 def opened(
     source: bytes | BinaryIO,
@@ -159,6 +107,8 @@ def opened(
     with `light`, TooMuchWorkError where reading it would take longer than it may in this process.
     """
     with as_image_error(where, limits):
+        if isinstance(source, bytes):
+            limits.check_file(len(source), where)
         file = io.BytesIO(source) if isinstance(source, bytes) else source
         kind = kind_of(file)
         if kind == "RAW":
@@ -246,7 +196,7 @@ def as_image_error(where: str, limits: Limits = LIMITS) -> Iterator[None]:
         ) from error
     except Image.DecompressionBombError as error:
         raise ImageError(
-            f"over the limit of {limits.pixels / _MEGA:.0f} megapixels",
+            f"over the limit of {shown_pixels(limits.pixels)}",
             kind="too_large",
             where=where,
             remedy="save it smaller",

@@ -95,6 +95,10 @@ class Rows:
 
     def _source(self, place: str, stdin: BinaryIO | None) -> Callable[[], Iterator[Row]]:
         """What gives the rows of one place, each time that it is called."""
+        if not place:
+            raise UserInputError(
+                "an empty path names no picture", remedy="give a file, or . for the folder here"
+            )
         path = Path(place)
         if place == STDIN:
             data = read_stdin(stdin)

@@ -6,8 +6,9 @@ Where the names lead is `lists`' business.
 
 from __future__ import annotations
 
-import csv
+import codecs
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from i2pa.errors import UserInputError
+from i2pa.errors import DataError, UserInputError
+from i2pa.images.separated import separated_rows
 
 COLUMNS = ("image", "path", "file", "filename")
 """Names that a table's column of pictures may have, in any case; the first found counts."""
@@ -26,7 +28,7 @@ _JSON_LINES = frozenset({".jsonl", ".ndjson"})
 _PARQUET = frozenset({".parquet"})
 SUFFIXES = _CSV | _JSON_LINES | _PARQUET
 
-_LONGEST_FIELD = 1 << 20
+_JSON_LINE = 'write a line a picture, such as {"path": "a.jpg"}'
 # Rows of Parquet that are made Python's at once.
 _BATCH = 4096
 
@@ -65,7 +67,8 @@ def is_table(place: str | Path) -> bool:
 def open_table(path: Path, column: str | None, carry: Sequence[str]) -> Table:
     """The table at `path`, with pictures in `column` (None: one of COLUMNS).
 
-    Raises UserInputError where it cannot be read, or lacks a column.
+    Raises UserInputError where it cannot be read, or lacks a column, or has it twice; DataError
+    where it is empty.
     """
     suffix = path.suffix.lower()
     if suffix in _PARQUET:
@@ -75,7 +78,13 @@ def open_table(path: Path, column: str | None, carry: Sequence[str]) -> Table:
 
 def _csv(path: Path, column: str | None, carry: Sequence[str]) -> Table:
     with _csv_rows(path) as rows:
-        header = next(rows, [])
+        header = next(rows, None)
+    if header is None:
+        raise _empty(path, "write a line of columns' names, then one a picture")
+    if not any(header):
+        raise UserInputError(
+            "the first line names no column", where=str(path), remedy="write the names there"
+        )
     at = header.index(_column(header, column, path))
     carried = [header.index(_column(header, name, path)) for name in carry]
     return Table((None,) * len(carried), partial(_csv_records, path, at, carried))
@@ -93,36 +102,37 @@ def _csv_records(path: Path, at: int, carried: Sequence[int]) -> Iterator[Record
 
 @contextmanager
 def _csv_rows(path: Path) -> Iterator[Iterator[list[str]]]:
+    _check_utf8(path)
     opened = partial(path.open, encoding="utf-8-sig", errors="surrogateescape", newline="")
     with _readable(path), opened() as file:
-        tabs = path.suffix.lower() == ".tsv"
-        delimiter = "\t" if tabs else _delimiter(file.readline())
-        file.seek(0)
-        csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_FIELD))
-        rows = csv.reader(file, delimiter=delimiter)
-        try:
-            yield rows
-        except csv.Error as error:
-            raise UserInputError(
-                f"line {rows.line_num} cannot be read ({error})",
-                where=str(path),
-                remedy="save it again as UTF-8 CSV",
-            ) from error
+        yield separated_rows(file, str(path))
 
 
-def _delimiter(header: str) -> str:
-    """Spreadsheets of countries with a decimal comma write semicolons."""
-    return ";" if ";" in header and "," not in header else ","
+def _check_utf8(path: Path) -> None:
+    """Raise UserInputError for UTF-16, which some spreadsheets call text."""
+    with _readable(path), path.open("rb") as file:
+        head = file.read(4)
+    # Without a mark, every other byte of plain letters is 0.
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in head:
+        raise UserInputError(
+            "is UTF-16, where UTF-8 is needed", where=str(path), remedy="save it again as UTF-8"
+        )
 
 
 def _json_lines(path: Path, column: str | None, carry: Sequence[str]) -> Table:
     known: dict[str, None] = {}
+    empty = True
     wanted = {*carry, *([] if column is None else [column])}
     # Writers leave out fields that have no value, so the first line may lack some.
     for _, record in _json_objects(path):
+        empty = False
         known.update(dict.fromkeys(record or ()))
         if wanted <= known.keys() and (column is not None or _known_column(list(known))):
             break
+    if not known:
+        if empty:
+            raise _empty(path, _JSON_LINE)
+        raise DataError("no line is a JSON object with fields", where=str(path), remedy=_JSON_LINE)
     for name in carry:
         _column(list(known), name, path)
     field = _column(list(known), column, path)
@@ -140,6 +150,7 @@ def _json_records(path: Path, field: str, carry: Sequence[str]) -> Iterator[Reco
 
 def _json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
     """Lines that are not blank, by number; None where one holds no object."""
+    _check_utf8(path)
     with _readable(path), path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
@@ -149,10 +160,16 @@ def _json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
 def _json_object(line: bytes) -> dict[str, Any] | None:
     try:
         text = line.decode("utf-8-sig", "surrogateescape")
-        record = json.loads(text, parse_constant=_refuse)
+        record = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
+
+
+def _finite(number: str) -> float | None:
+    """None for a number too large for a float: infinity has no form in JSON."""
+    value = float(number)
+    return value if math.isfinite(value) else None
 
 
 def _refuse(constant: str) -> None:
@@ -164,9 +181,8 @@ def _parquet(path: Path, column: str | None, carry: Sequence[str]) -> Table:
     with _parquet_file(path) as file:
         schema = file.schema_arrow
     field = _column(schema.names, column, path)
-    for name in (field, *carry):
-        if schema.names.count(_column(schema.names, name, path)) > 1:
-            raise UserInputError(f"has two columns {name!r}", where=str(path))
+    for name in carry:
+        _column(schema.names, name, path)
     kind, *types = (_plain_type(schema.field(name).type) for name in (field, *carry))
     for name, carried in zip(carry, types, strict=True):
         if pa.types.is_nested(carried):
@@ -220,6 +236,10 @@ def _parquet_file(path: Path) -> Iterator[Any]:
     try:
         with _readable(path), pq.ParquetFile(path) as file:
             yield file
+    except UnicodeDecodeError as error:
+        raise UserInputError(
+            f"a name is no UTF-8 ({error})", where=str(path), remedy="write the table again"
+        ) from error
     except pa.ArrowException as error:
         raise UserInputError(
             f"cannot be read as Parquet ({str(error).splitlines()[0]})", where=str(path)
@@ -259,15 +279,22 @@ def _readable(path: Path) -> Iterator[None]:
         raise UserInputError(f"cannot be read ({what})", where=str(path)) from error
 
 
+def _empty(path: Path, remedy: str) -> DataError:
+    return DataError("the table is empty", where=str(path), remedy=remedy)
+
+
 def _column(names: Sequence[str], wanted: str | None, table: Path) -> str:
-    if wanted is not None:
-        if wanted in names:
-            return wanted
+    if wanted is not None and wanted not in names:
         raise UserInputError(
             f"no column {wanted!r}", where=str(table), remedy=f"it has {_some(names)}"
         )
-    if (known := _known_column(names)) is not None:
-        return known
+    found = _known_column(names) if wanted is None else wanted
+    if found is not None:
+        if names.count(found) > 1:
+            raise UserInputError(
+                f"has two columns {found!r}", where=str(table), remedy="rename one of them"
+            )
+        return found
     raise UserInputError(
         f"no column called {', '.join(COLUMNS[:-1])} or {COLUMNS[-1]}",
         where=str(table),

@@ -17,14 +17,8 @@ from PIL import Image
 
 from i2pa.errors import ModelError, UserInputError
 from i2pa.images.limits import LIMITS, Limits
-from i2pa.images.open import (
-    Loaded,
-    as_image_error,
-    loaded_image,
-    name_of,
-    open_file,
-    opened,
-)
+from i2pa.images.open import Loaded, as_image_error, loaded_image, name_of, opened
+from i2pa.images.regular import open_file
 from i2pa.images.upright import upright_resized, upright_size
 
 # Antialiased by Pillow; bicubic and Lanczos cost twice the time and rank no better.
@@ -124,13 +118,18 @@ _TRANSFORMS = {
 }
 
 
-def transform_named(tag: str) -> Transform:
-    """The transform called `tag`, such as `squash260@1`. Raises ModelError if there is none."""
+def transform_named(tag: str, where: str = "") -> Transform:
+    """The transform called `tag`, such as `squash260@1`, which the model at `where` names.
+
+    Raises ModelError if there is none.
+    """
     try:
         return _TRANSFORMS[tag]
     except KeyError:
         raise ModelError(
-            f"unknown transform {tag!r}", remedy=f"this version knows {', '.join(_TRANSFORMS)}"
+            f"unknown transform {tag!r}",
+            where=where,
+            remedy=f"this version knows {', '.join(_TRANSFORMS)}",
         ) from None
 
 

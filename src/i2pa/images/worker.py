@@ -19,7 +19,8 @@ from typing import IO, Any, BinaryIO
 
 from i2pa.errors import ImageError
 from i2pa.images.limits import Limits
-from i2pa.images.open import open_file, opened
+from i2pa.images.open import opened
+from i2pa.images.regular import open_file
 from i2pa.images.thumbnail import Thumbnail
 from i2pa.images.transforms import Transform
 

@@ -16,14 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
-from i2pa.errors import DataError, ImageError, ModelError
+from i2pa.errors import DataError, ImageError, ModelError, UserInputError
 from i2pa.files import whole_file
 from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
-from i2pa.images.transforms import Picture, transform_named
+from i2pa.images.transforms import Picture
 from i2pa.metrics.agreement import agreement
 from i2pa.models.engine import SPREAD, Engine, Pixels
 from i2pa.models.metadata import TIE_LIMIT, ModelMetadata
+from i2pa.models.preprocessing import transform_of
 from i2pa.models.registry import ModelFile, models_folder
 from i2pa.models.versions import library
 
@@ -82,7 +83,7 @@ def check_engine(
     metadata = ModelMetadata.from_strings(reference.metadata, where=str(file.path))
     if dict(engine.metadata) != dict(reference.metadata):
         raise ModelError("the two engines run different models", where=str(file.path))
-    transform = transform_named(metadata.transform)
+    transform = transform_of(reference, metadata.transform, str(file.path))
     ours: list[float] = []
     theirs: list[float] = []
     spreads: list[float] = []
@@ -139,7 +140,7 @@ def check_engine(
 def keep_check(file: ModelFile, check: EngineCheck) -> Path:
     """Write `check` beside the model, in the place of an earlier one of that engine and processor.
 
-    Returns the file. Raises UserInputError where it cannot be written.
+    Returns the file. Raises UserInputError or DataError where it cannot be written.
     """
     others = (
         kept
@@ -147,8 +148,16 @@ def keep_check(file: ModelFile, check: EngineCheck) -> Path:
         if (kept.engine, kept.processor) != (check.engine, check.processor)
     )
     path = checks_file(file.path)
-    with whole_file(path) as aside:
-        aside.write_text(_as_text((*others, check)), encoding="utf-8")
+    try:
+        with whole_file(path) as aside:
+            aside.write_text(_as_text((*others, check)), encoding="utf-8")
+    except (UserInputError, DataError) as error:
+        # Where it lies cannot be chosen by itself.
+        if path.parent == models_folder():
+            remedy = "make room, or set I2PA_CACHE to a writable folder"
+        else:
+            remedy = "make room, or make the model's folder writable"
+        raise type(error)(error.what, where=error.where, remedy=remedy) from error
     return path
 
 

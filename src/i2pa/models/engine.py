@@ -59,6 +59,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def size(self) -> Sequence[int | None]:
+        """Height and width of the pixels that it takes; None where any will do."""
+        ...
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """The names that `run` can give: `OUTPUTS`, and `SPREAD` where the model has it."""
         ...
@@ -93,6 +98,7 @@ def load_engine(
     means all. Raises UserInputError for an engine or a precision that is unknown or
     cannot be had here, ModelError for bytes that are not one of our models.
     """
+    require(isinstance(engine, str), "engine", engine, f"one of {', '.join((AUTO, *ENGINES))}")
     precision = precision_named(precision)
     check_threads(threads)
     chosen = _chosen(engine, precision)
@@ -104,7 +110,7 @@ def load_engine(
     if precision != "float32":
         raise UserInputError(
             f"the engine {chosen} has no precision {precision}",
-            remedy="leave --precision out, or choose --engine openvino",
+            remedy="give --precision float32, or --engine openvino",
         )
     if chosen == "torch":
         from i2pa.models.torch_engine import TorchEngine
@@ -127,6 +133,7 @@ def check_threads(threads: int | None) -> None:
 
 def precision_named(name: str) -> str:
     """The precision meant by `name`, `bf16` and `f32` among them. Raises UserInputError."""
+    require(isinstance(name, str), "precision", name, f"one of {', '.join(PRECISIONS)}")
     precision = _SHORT.get(name, name)
     if precision == "int8":
         raise UserInputError(

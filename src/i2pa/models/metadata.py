@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from numbers import Real
 from statistics import NormalDist
 from typing import Literal, cast, get_args
 
@@ -51,7 +52,8 @@ class Likeness:
     @property
     def in_range(self) -> bool:
         """Whether both are cosines above 0."""
-        return 0 < self.same_picture <= 1 and 0 < self.same_moment <= 1
+        cosines = (self.same_picture, self.same_moment)
+        return all(isinstance(cosine, Real) and 0 < cosine <= 1 for cosine in cosines)
 
 
 @dataclass(frozen=True)

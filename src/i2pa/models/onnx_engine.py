@@ -81,8 +81,8 @@ class OnnxEngine:
             )
         inputs, found = self._session.get_inputs(), self._session.get_outputs()
         self.outputs = check_signature([i.name for i in inputs], [o.name for o in found], where)
-        shape = inputs[0].shape
-        self._size = [side if isinstance(side, int) else None for side in shape[1:3]]
+        sides = inputs[0].shape[1:3]
+        self.size: Sequence[int | None] = [s if isinstance(s, int) else None for s in sides]
 
     @property
     def metadata(self) -> Mapping[str, str]:
@@ -93,6 +93,6 @@ class OnnxEngine:
     def run(self, pixels: Pixels, outputs: Sequence[str] = ("score",)) -> dict[str, FloatArray]:
         """See `Engine.run`."""
         check_asked(outputs, self)
-        block = check_input(pixels, self._size, self)
+        block = check_input(pixels, self.size, self)
         arrays = self._session.run(list(outputs), {INPUT: block})
         return dict(zip(outputs, arrays, strict=True))

@@ -42,7 +42,7 @@ class OpenVinoEngine:
         ):
             raise UserInputError(
                 "this processor does not calculate in bfloat16",
-                remedy="leave --precision out: its scores would be those of float32, no faster",
+                remedy="give --precision float32, which is as fast here",
             )
         self.precision = precision
         self.name = f"openvino-cpu-{precision}"
@@ -55,7 +55,7 @@ class OpenVinoEngine:
             )
             self.metadata: Mapping[str, str] = _metadata(graph)
             sides = [int(side.get_length()) for side in graph.input(0).partial_shape[1:]]
-            self._size = sides[:2]
+            self.size: Sequence[int | None] = sides[:2]
             graph.reshape([1, *sides])
             self._compiled = core.compile_model(graph, "CPU", _settings(precision, threads))
         except RuntimeError as error:
@@ -67,7 +67,7 @@ class OpenVinoEngine:
     def run(self, pixels: Pixels, outputs: Sequence[str] = ("score",)) -> dict[str, FloatArray]:
         """See `Engine.run`."""
         check_asked(outputs, self)
-        block = check_input(pixels, self._size, self)
+        block = check_input(pixels, self.size, self)
         parts: list[list[FloatArray]] = []
         with self._request() as request:
             for place in range(len(block)):

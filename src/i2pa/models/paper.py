@@ -59,7 +59,12 @@ def get_paper_resnet50(
     with _alone_in(models_folder()):
         path = weights or models_folder() / Path(published.url).name
         if weights is None:
-            download(published.url, path, published.sha256, limits=limits, progress=progress)
+            try:
+                download(published.url, path, published.sha256, limits=limits, progress=progress)
+            except ModelError as error:
+                raise ModelError(
+                    error.what, where=error.where, remedy=_or_from_file(error.remedy)
+                ) from error
         elif (found := file_digest(path)) != published.sha256:
             raise ModelError(
                 f"SHA-256 {found} is not the expected {published.sha256}",
@@ -103,6 +108,11 @@ def normal_quantiles(scores: NormalDist) -> tuple[float, ...]:
     return tuple(
         scores.inv_cdf(min(max(place / last, half), 1 - half)) for place in range(QUANTILES)
     )
+
+
+def _or_from_file(remedy: str) -> str:
+    other = f"bring that file by hand: i2pa models get {PAPER_RESNET50.name} --from FILE"
+    return f"{remedy}; or {other}" if remedy else other
 
 
 @contextmanager

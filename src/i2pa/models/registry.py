@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2pa.errors import ModelError, UserInputError
+from i2pa.errors import ModelError, UserInputError, require
 from i2pa.models.catalogue import LITE2, PUBLISHED, PublishedModel, published
 
 DEFAULT = LITE2.name
@@ -36,7 +36,7 @@ def find_model(name_or_path: str | Path = DEFAULT) -> ModelFile:
     data = path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     pinned = digest_file(path)
-    if pinned.is_file() and pinned.read_bytes().split()[:1] != [digest.encode()]:
+    if pinned.is_file() and pinned.read_bytes().lower().split()[:1] != [digest.encode()]:
         raise ModelError(
             f"the file's SHA-256 is {digest}, not the one in {pinned.name}",
             where=str(path),
@@ -47,6 +47,8 @@ def find_model(name_or_path: str | Path = DEFAULT) -> ModelFile:
 
 def model_path(name_or_path: str | Path) -> Path:
     """The file of a model (see `find_model`), unread. Raises UserInputError if there is none."""
+    is_name = isinstance(name_or_path, (str, os.PathLike))
+    require(is_name, "name_or_path", name_or_path, "a model's name or the path of its file or run")
     model = published(str(name_or_path))
     path = Path(name_or_path)
     if model and (model.source is None or place_of(model).is_file() or not path.exists()):

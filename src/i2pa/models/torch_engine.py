@@ -39,7 +39,7 @@ class TorchEngine:
         )
         self.metadata: Mapping[str, str] = {p.key: p.value for p in proto.metadata_props}
         sides = proto.graph.input[0].type.tensor_type.shape.dim[1:3]
-        self._size = [side.dim_value or None for side in sides]
+        self.size: Sequence[int | None] = [side.dim_value or None for side in sides]
         self._graph = OnnxGraph(proto, where).eval()
         if threads is not None:
             torch.set_num_threads(threads)
@@ -49,7 +49,7 @@ class TorchEngine:
         import torch
 
         check_asked(outputs, self)
-        block = check_input(pixels, self._size, self)
+        block = check_input(pixels, self.size, self)
         if not block.flags.writeable:
             block = block.copy()
         with torch.inference_mode():

@@ -20,7 +20,7 @@ from i2pa.cores import usable_cores
 from i2pa.errors import DataError, ImageError
 from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
-from i2pa.images.open import read_bytes
+from i2pa.images.regular import read_bytes
 from i2pa.images.transforms import Pixels
 from i2pa.models.cache import KeptVectors
 from i2pa.models.engine import Engine

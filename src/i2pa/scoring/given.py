@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from io import IOBase
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
@@ -9,7 +11,7 @@ from typing import BinaryIO, TypeAlias
 import numpy as np
 from PIL import Image
 
-from i2pa.errors import UserInputError
+from i2pa.errors import UserInputError, require
 from i2pa.images.failure import unreadable
 from i2pa.images.find import Found
 from i2pa.images.limits import Limits
@@ -22,9 +24,20 @@ Given: TypeAlias = Plain | Found
 _KINDS = (str, Path, bytes, bytearray, memoryview, Image.Image, np.ndarray, Found, IOBase)
 
 
-def is_picture(given: object) -> bool:
-    """Whether this is one picture, not a number of them."""
-    return isinstance(given, _KINDS) or hasattr(given, "read")
+def check_several(given: object) -> None:
+    """Raise UserInputError unless these are pictures, not one of them or a folder."""
+    if isinstance(given, str | Path) and os.path.isdir(given):  # noqa: PTH112 (never raises)
+        raise UserInputError(
+            "a list of pictures is needed, not a folder",
+            where=str(given),
+            remedy="give i2pa.pictures_in(folder)",
+        )
+    if isinstance(given, _KINDS) or hasattr(given, "read"):
+        raise UserInputError(
+            "a list of pictures is needed",
+            remedy="use score_one, or give i2pa.pictures_in(place) for what a list or table names",
+        )
+    require(isinstance(given, Iterable), "pictures", given, "a list of pictures")
 
 
 def as_picture(given: Plain, name: str, limits: Limits) -> Picture:

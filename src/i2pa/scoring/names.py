@@ -42,6 +42,14 @@ def _absolute(path: str | Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100
 
 
+def shortened(text: str, most: int) -> str:
+    """The same, without its middle where it has more than `most` characters."""
+    if len(text) <= most:
+        return text
+    end = most // 2 - 3
+    return f"{text[: most - 3 - end]} … {text[-end:]}"
+
+
 def readable(name: str) -> str:
     """A name as harmless text: what could steer a terminal or a reader's eye becomes a mark."""
     return "".join(

@@ -26,7 +26,7 @@ from i2pa.errors import ImageError
 from i2pa.images.decoder import Decoded, Decoder
 from i2pa.images.failure import Failure
 from i2pa.images.find import Found
-from i2pa.images.open import read_bytes
+from i2pa.images.regular import read_bytes
 from i2pa.models.engine import Engine
 from i2pa.models.score_cache import FileState, KeptScore, ScoreCache, Variant
 from i2pa.scoring.given import Given, Plain, as_picture, name_of
@@ -209,6 +209,8 @@ class Pipeline:
     def _prepare_one(self, entry: _Entry) -> _Ready | Result:
         """Read and hash a picture, and decode it unless the cache knows its bytes."""
         try:
+            if isinstance(entry.picture, str) and not entry.picture:
+                raise ImageError("an empty path names no picture", kind="no_path")
             if entry.path:
                 return self._prepare_file(entry, entry.path)
             picture = as_picture(entry.picture, entry.name, self._decoder.limits)

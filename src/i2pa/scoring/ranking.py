@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
+from numbers import Integral
 
 import numpy as np
 import numpy.typing as npt
 
-from i2pa.errors import UserInputError
+from i2pa.errors import UserInputError, require, shown
 from i2pa.metrics.reference import level, percentile
 from i2pa.models.metadata import Likeness
 from i2pa.scoring.bursts import MEASURED, leaders
@@ -57,12 +58,17 @@ class RankOptions:
     likeness: Likeness | None = None
 
     def __post_init__(self) -> None:
-        if self.best is not None and self.best < 1:
-            raise UserInputError(f"cannot choose the best {self.best}", remedy="give 1 or more")
-        if self.likeness is not None and not self.likeness.in_range:
+        whole = isinstance(self.best, Integral) and not isinstance(self.best, bool)
+        good = self.best is None or (whole and self.best > 0)
+        require(good, "best", self.best, "a whole number above 0, or None for all")
+        if self.likeness is None:
+            return
+        is_likeness = isinstance(self.likeness, Likeness)
+        require(is_likeness, "likeness", self.likeness, "an i2pa.models.metadata.Likeness, or None")
+        if not self.likeness.in_range:
+            cosines = (self.likeness.same_picture, self.likeness.same_moment)
             raise UserInputError(
-                f"{self.likeness.same_picture:g} and {self.likeness.same_moment:g} are no cosines "
-                "to group by",
+                f"{' and '.join(map(shown, cosines))} are no cosines to group by",
                 remedy="give them above 0, up to 1",
             )
 

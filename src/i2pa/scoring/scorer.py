@@ -16,11 +16,11 @@ from i2pa.errors import ImageError, ModelError, UserInputError, require
 from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
 from i2pa.images.limits import LIMITS, Limits
-from i2pa.images.transforms import transform_named
 from i2pa.metrics.reference import level, percentile
 from i2pa.models.catalogue import known_likeness
 from i2pa.models.engine import AUTO, Engine, check_threads, load_engine
 from i2pa.models.metadata import Likeness, ModelMetadata
+from i2pa.models.preprocessing import transform_of
 from i2pa.models.registry import DEFAULT, find_model
 from i2pa.models.score_cache import ScoreCache, Variant
 from i2pa.models.versions import versions
@@ -28,7 +28,7 @@ from i2pa.scoring.best import best_places
 from i2pa.scoring.bursts import MEASURED
 from i2pa.scoring.chances import Chances
 from i2pa.scoring.compare import check_comparable, compare_measured
-from i2pa.scoring.given import Given, is_picture
+from i2pa.scoring.given import Given, check_several
 from i2pa.scoring.pipeline import Measured, Pipeline
 from i2pa.scoring.ranking import RankOptions, rank_measured
 from i2pa.scoring.results import (
@@ -59,12 +59,15 @@ def load_model(
     1, and ModelError if the model is altered or not one of ours.
     """
     check_threads(threads)
+    are_limits = isinstance(limits, Limits)
+    require(are_limits, "limits", limits, "a Limits, such as i2pa.Limits(pixels=20_000_000)")
     file = find_model(name_or_path)
     runner = load_engine(
         file.data, engine=engine, precision=precision, threads=threads, where=str(file.path)
     )
     metadata = ModelMetadata.from_strings(runner.metadata, where=str(file.path))
-    return Scorer(runner, metadata, file.sha256, threads=threads, limits=limits)
+    where = str(file.path)
+    return Scorer(runner, metadata, file.sha256, threads=threads, limits=limits, where=where)
 
 
 class Scorer:
@@ -84,10 +87,12 @@ class Scorer:
         *,
         threads: int | None = None,
         limits: Limits = LIMITS,
+        where: str = "",
     ) -> None:
-        """Use `load_model`. Raises ModelError where the model cannot be used here."""
+        """Use `load_model`. Raises ModelError where the model (at `where`) cannot be used here."""
         if metadata.link == "thurstone" and "spread" not in engine.outputs:
-            raise ModelError("the model's link is thurstone, but it has no output spread")
+            what = "the model's link is thurstone, but it has no output spread"
+            raise ModelError(what, where=where)
         self.metadata = metadata
         used = versions(engine.name)
         self.model = ModelUsed(
@@ -95,7 +100,7 @@ class Scorer:
         )
         self.limits = limits
         self._engine = engine
-        self._transform = transform_named(metadata.transform)
+        self._transform = transform_of(engine, metadata.transform, where)
         self._decoder = self._new_decoder()
         self._variant = Variant(sha256, metadata.transform, engine.name, used.key)
         self._chances = Chances.of(metadata)
@@ -244,6 +249,7 @@ class Scorer:
         self, pictures: Iterable[Given], *, cache: ScoreCache | None = None
     ) -> Iterator[Measured | Failure]:
         """As `stream`, with what the model tells beside the score: embedding, spread, time."""
+        check_several(pictures)
         try:
             yield from self._pipeline(cache).run(pictures)
         except KeyboardInterrupt:
@@ -272,8 +278,9 @@ class Scorer:
         progress: Progress | None,
         cache: ScoreCache | None,
     ) -> Iterator[Measured | Failure]:
-        if is_picture(pictures):
-            raise UserInputError("a list of pictures is needed", remedy="use score_one")
+        check_several(pictures)
+        good = progress is None or callable(progress)
+        require(good, "progress", progress, "a function of (done, of how many), or None")
         pictures = list(pictures)
         for done, result in enumerate(self.measure(pictures, cache=cache), start=1):
             yield result
@@ -287,6 +294,8 @@ class Scorer:
         return decoder
 
     def _pipeline(self, cache: ScoreCache | None) -> Pipeline:
+        good = cache is None or isinstance(cache, ScoreCache)
+        require(good, "cache", cache, "an i2pa.ScoreCache, or None")
         return Pipeline(
             self._engine, self._decoder, self._variant, threads=self._threads, cache=cache
         )

@@ -19,8 +19,8 @@ from i2pa.errors import DataError, ImageError
 from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
 from i2pa.images.named import Folders, existing_folders, find_named
-from i2pa.images.open import read_bytes
 from i2pa.images.properties import PROPERTY_NAMES, properties
+from i2pa.images.regular import read_bytes
 from i2pa.images.transforms import Pixels, Transform
 from i2pa.models.backbones import (
     Backbone,
