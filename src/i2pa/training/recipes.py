@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
-from i2pa.errors import UserInputError, require
-from i2pa.models.backbones import LITE2
+from i2pa.errors import ModelError, UserInputError, require
+from i2pa.images.transforms import transform_named
+from i2pa.models.backbones import LITE2, backbone_spec
 from i2pa.models.pixels import PixelScaling
 from i2pa.models.ranker import check_blocks
 from i2pa.training.losses import loss_named
@@ -177,6 +178,11 @@ def changed(recipe: Recipe | NetworkRecipe, changes: Mapping[str, Any]) -> Recip
         raise UserInputError(f"unknown precision {precision!r}", remedy=f"choose from {choices}")
     if "loss" in given:
         loss_named(given["loss"])
+    try:
+        backbone_spec(given.get("backbone", recipe.backbone))
+        transform_named(given.get("transform", recipe.transform))
+    except ModelError as error:
+        raise UserInputError(error.what, remedy=error.remedy) from error
     made = replace(recipe, **given)
     if isinstance(made, NetworkRecipe):
         _check_passes(made)
