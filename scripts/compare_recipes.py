@@ -25,11 +25,11 @@ import torch
 
 from i2pa.errors import I2paError
 from i2pa.files import whole_file
+from i2pa.models.registry import CHECKPOINT_FILE
 from i2pa.pairs import SAME_USER_WIDE, build_pairs, pairs_from_levels, within_days
 from i2pa.posts import read_posts
 from i2pa.training import ABSOLUTE, FINETUNE, PROBE, NetworkRecipe, Recipe
 from i2pa.training.absolute import POST_COLUMNS
-from i2pa.training.checkpoint import CHECKPOINT_FILE
 from i2pa.training.compare import OutOfFold, chance_of_best, chosen_within, gain
 from i2pa.training.crossval import cross_validate
 

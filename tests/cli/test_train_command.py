@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +19,12 @@ import pyarrow as pa
 import pytest
 from command_runner import run
 
+from i2pa.errors import DataError
 from i2pa.models.engine import OUTPUTS, SPREAD
 from i2pa.models.onnx_engine import OnnxEngine
+from i2pa.models.registry import CHECKPOINT_FILE
 from i2pa.pairs.schema import read_pairs, write_pairs
-from i2pa.training.checkpoint import CHECKPOINT_FILE, last_epoch
+from i2pa.training.checkpoint import last_epoch
 from made_up import album
 
 
@@ -65,6 +69,9 @@ def command(place: Path, out: Path, *options: object) -> tuple[object, ...]:
             "--accumulate 9 cuts a batch of 8 into more passes",
         ),
         (("--recipe", "paper", "--l2", "inf"), "--l2 is inf"),
+        (("--backbone", "x"), "unknown backbone 'x'; choose from"),
+        (("--transform", "x"), "unknown transform 'x'; this version knows"),
+        (("--recipe", "finetune", "--frozen-blocks", 99), "this backbone has 21 blocks"),
     ],
 )
 def test_options_without_a_meaning_are_refused_in_a_line(
@@ -262,6 +269,65 @@ def test_two_processes_train_one_model(place: Path, tmp_path: Path) -> None:
     assert done.stdout.count("my-model@1") == 1
     assert epochs_in(out) == ["1"]
     assert json.loads((out / "run.json").read_text())["data"]["pairs"] == 4
+
+
+def test_a_stopped_run_is_no_model_yet_and_says_how_to_finish_it(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / CHECKPOINT_FILE).write_bytes(b"")
+    for code, *asked in (
+        (2, "rank", place / "pictures", "--model", tmp_path),
+        (2, "models", "show", tmp_path),
+        (1, "export", tmp_path, "-o", tmp_path / "m.onnx"),
+    ):
+        found, _, err = run(capsys, *asked)
+        assert found == code
+        assert f"{tmp_path}: holds a run that was stopped" in err
+        assert "--resume" in err
+
+
+def test_pairs_that_are_none_are_told_by_file(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    none = tmp_path / "none.parquet"
+    write_pairs(read_pairs(place / "pairs.parquet").slice(0, 0), none)
+    code, _, err = run(capsys, "train", none, "--images", place / "pictures", "-o", tmp_path / "r")
+    assert (code, err) == (1, f"i2pa: {none}: holds no pairs; i2pa pairs tells why\n")
+
+
+def test_resume_without_a_checkpoint_is_told_and_likes_are_counted_in_pictures(
+    place: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise DataError("far enough")
+
+    units = []
+
+    @contextmanager
+    def progress(what: str, unit: str) -> Iterator[None]:
+        units.append((what, unit))
+        yield
+
+    monkeypatch.setattr("i2pa.training.train", stop)
+    monkeypatch.setattr("i2pa.cli.output.progress", progress)
+    out = tmp_path / "run"
+    _, _, err = run(capsys, *command(place, out, "--recipe", "finetune", "--resume"))
+    assert f"{out}: there is no checkpoint to go on from; training begins anew" in err
+    _, _, err = run(capsys, *command(place, out, "--recipe", "absolute"))
+    assert "checkpoint" not in err
+    assert [unit for what, unit in units if what == "training"] == ["pairs", "pictures"]
+
+
+def test_an_output_that_is_a_file_is_called_one(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.md").write_text("")
+    code, _, err = run(capsys, *command(place, tmp_path / "notes.md"))
+    assert code == 2
+    assert "cannot be made a run folder (notes.md is a file); name another" in err
 
 
 def test_folds_that_cannot_be_made_are_told_before_training(

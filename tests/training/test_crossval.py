@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from i2pa.errors import DataError
 from i2pa.models.backbones import backbone_weights
 from i2pa.pairs import PAIRS, pairs_from_levels
-from i2pa.training import FINETUNE, PROBE, cross_validate
+from i2pa.training import FINETUNE, PROBE, cross_validate, crossval
 from i2pa.training.absolute import PostFacts
 from i2pa.training.compare import OutOfFold, chance_of_best, chosen_within, gain
+from i2pa.training.features import Features
 from i2pa.training.fold import user_folds
 from i2pa.training.foldfile import fold_plan
-from i2pa.training.pairset import PairSet
+from i2pa.training.pairset import PairSet, images_of
 from made_up import album
 
 
@@ -102,6 +103,26 @@ def shuffled(pairs: pa.Table) -> pa.Table:
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[pa.Table, Path]:
     folder = tmp_path_factory.mktemp("crossval") / "album"
     return album(folder, users=5, pairs_each=2), folder
+
+
+def test_pairs_without_a_picture_are_counted(pictures, monkeypatch):
+    pairs, folder = pictures
+    images = images_of(pairs)
+    rng = np.random.default_rng(0)
+    made = Features(
+        row={image: row for row, image in enumerate(images[1:])},
+        paths=tuple(folder / image for image in images[1:]),
+        embeddings=rng.normal(size=(len(images) - 1, 4)),
+        properties=rng.normal(size=(len(images) - 1, 2)),
+        unreadable=(),
+    )
+    monkeypatch.setattr(crossval, "_features", lambda *_: made)
+    found = crossval.cross_validate(pairs, folder, replace(PROBE, l2=1.0), folds=2)
+    sides = zip(pairs["winner_image"].to_pylist(), pairs["loser_image"].to_pylist(), strict=True)
+    lost = sum(images[0] in pair for pair in sides)
+    assert lost > 0
+    assert found.without_picture == lost
+    assert len(found.delta) == pairs.num_rows - lost
 
 
 @pytest.mark.slow

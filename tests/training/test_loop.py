@@ -27,8 +27,9 @@ from tiny import (
 from torch import Tensor
 
 from i2pa.errors import DataError, ModelError
+from i2pa.models.registry import CHECKPOINT_FILE
 from i2pa.training.batches import epoch_batches, shares
-from i2pa.training.checkpoint import CHECKPOINT_FILE, last_epoch
+from i2pa.training.checkpoint import last_epoch
 from i2pa.training.feed import PictureFeed
 from i2pa.training.loop import Fitted, fit
 from i2pa.training.losses import LOSSES

@@ -19,9 +19,9 @@ from i2pa.errors import ModelError
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import backbone_weights, load_weights
 from i2pa.models.ranker import Ranker
+from i2pa.models.registry import CHECKPOINT_FILE
 from i2pa.training import PAPER, TrainedModel, train, write_run
 from i2pa.training.batches import LabelledPairs, epoch_batches
-from i2pa.training.checkpoint import CHECKPOINT_FILE
 from i2pa.training.feed import PictureFeed
 from i2pa.training.loop import _optimizer, _train_mode
 from i2pa.training.losses import cross_entropy, loss_named

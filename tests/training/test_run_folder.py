@@ -21,9 +21,10 @@ from i2pa.images.failure import Failure
 from i2pa.metrics.accuracy import Accuracy, pairwise_accuracy
 from i2pa.models.backbones import RANDOM, BackboneWeights
 from i2pa.models.metadata import QUANTILES, ModelMetadata, Reference
-from i2pa.training import FINETUNE, PAPER, PROBE, NetworkRecipe, Recipe, TrainedModel
+from i2pa.models.registry import CHECKPOINT_FILE
+from i2pa.training import ABSOLUTE, FINETUNE, PAPER, PROBE, NetworkRecipe, Recipe, TrainedModel
 from i2pa.training.card import model_card
-from i2pa.training.checkpoint import CHECKPOINT_FILE, Checkpoint, last_epoch, save_checkpoint
+from i2pa.training.checkpoint import Checkpoint, last_epoch, save_checkpoint
 from i2pa.training.curves import draw_curves
 from i2pa.training.gather import DataFacts
 from i2pa.training.journal import EVENTS_FOLDER, METRICS_FILE, journal, remove_events
@@ -161,9 +162,12 @@ def test_curves_of_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     assert png != draw_curves(model(PAPER, best_epoch=3))
 
 
-def test_curves_without_validation_and_of_one_epoch() -> None:
+def test_curves_without_validation_and_of_one_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     blind = replace(EPOCHS[0], val_accuracy=NAN, val_loss=NAN)
-    assert draw_curves(model(PAPER, epochs=(blind,), best_epoch=1)).startswith(b"\x89PNG")
+    one = model(PAPER, epochs=(blind,), best_epoch=1)
+    assert draw_curves(one).startswith(b"\x89PNG")
+    for axes in figure_of(one, monkeypatch)[0].axes:
+        assert axes.get_xticks().tolist() == [1]
 
 
 @pytest.mark.parametrize("l2", [0.1, 0.0])
@@ -202,9 +206,23 @@ def test_the_card_says_where_everything_came_from() -> None:
         assert said in card, said
     words = {True: "yes", False: "no", None: "not set"}
     for name, value in asdict(recipe).items():
-        if name != "name":
+        if name not in ("name", "pixel_scaling"):
             plain = words[value] if isinstance(value, bool | None) else str(value)
             assert f"| {name} | {plain} |" in card, name
+
+
+def test_the_cards_recipe_says_only_what_has_a_meaning() -> None:
+    card = model_card(model(replace(ABSOLUTE, name="absolute")), "a" * 64, {})
+    assert "| loss |" not in card
+    assert "| flip_labels |" not in card
+    assert "| pixel_scaling | unit, the backbone's default |" in card
+    assert "| pixel_scaling | imagenet |" in model_card(
+        model(replace(PAPER, pixel_scaling="imagenet")), "a" * 64, {}
+    )
+    card = model_card(model(PROBE), "a" * 64, {})
+    assert "| folds |" not in card
+    assert "| folds that choose ℓ2 | 10 |" in card
+    assert "| loss | hard |" in card
 
 
 def test_random_weights_are_the_first_thing_that_the_card_says() -> None:
@@ -262,15 +280,17 @@ def test_a_finished_run_goes_on_only_for_more_epochs_or_patience(tmp_path: Path)
 
 
 def test_a_stopped_run_tells_its_checkpoint(tmp_path: Path) -> None:
-    assert "no checkpoint yet" in how_stopped(tmp_path)
+    assert "no checkpoint yet" in how_stopped(tmp_path, PAPER)
     weights = {"weight": torch.zeros(3)}
     state = Checkpoint("plan", 7, weights, {}, {}, 5, weights, [], {})
     save_checkpoint(state, tmp_path)
     assert last_epoch(tmp_path) == 7
-    assert how_stopped(tmp_path).startswith(f"stopped; {tmp_path} holds the checkpoint after")
-    assert "after epoch 7: --resume" in how_stopped(tmp_path)
+    said = how_stopped(tmp_path, PAPER)
+    assert said.startswith(f"stopped; {tmp_path} holds the checkpoint after epoch 7: --resume")
     (tmp_path / CHECKPOINT_FILE).write_bytes(b"half a file")
     assert last_epoch(tmp_path) == 0
+    assert "embedded is kept" in how_stopped(tmp_path, PROBE)
+    assert "no checkpoint yet" in how_stopped(tmp_path, FINETUNE)
 
 
 def test_only_a_runs_own_files_are_removed(tmp_path: Path) -> None:

@@ -269,7 +269,7 @@ def test_bad_commands_say_what_is_wrong(pairs, album, tmp_path, capsys):
         (("train", tmp_path / "no.parquet", "--images", album, "-o", out), 2, "no such file"),
         (("train", tmp_path / "text.parquet", "--images", album, "-o", out), 1, "pairs.parquet"),
         (("train", good, "--images", album, "-o", out, "--recipe", "magic"), 2, "probe"),
-        (("train", good, "--images", album, "-o", out, "--transform", "x"), 1, "squash260@1"),
+        (("train", good, "--images", album, "-o", out, "--transform", "x"), 2, "squash260@1"),
         (("export", tmp_path, "-o", tmp_path / "m.onnx"), 1, "run i2pa train first"),
         (("export", tmp_path, "-o", tmp_path / "m.bin"), 2, ".onnx"),
     ]

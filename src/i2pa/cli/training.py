@@ -13,7 +13,7 @@ import typer
 
 from i2pa.cli import output
 from i2pa.cli.app import app
-from i2pa.errors import UserInputError, needs_extra
+from i2pa.errors import DataError, UserInputError, needs_extra
 from i2pa.words import many
 
 NETWORK = "Whole networks (finetune, paper, absolute)"
@@ -161,6 +161,7 @@ def train(
         # Drawn with at the end; that it is missing should be told before hours of training.
         import matplotlib  # noqa: F401
 
+        from i2pa.models.registry import CHECKPOINT_FILE
         from i2pa.pairs import read_pairs
         from i2pa.posts import load_posts
         from i2pa.training import Recipe, check_run_folder, write_run
@@ -169,7 +170,7 @@ def train(
         from i2pa.training.card import FROM_RANDOM_WEIGHTS, evaluation_table
         from i2pa.training.crossval import left_out_users, to_leave_out
         from i2pa.training.processes import is_alone, is_first_process
-        from i2pa.training.recipes import changed, recipe_named
+        from i2pa.training.recipes import changed, recipe_named, trains_pairs
         from i2pa.training.run import FOLDS_FOLDER, how_stopped, nothing_left, remove_checkpoint
     changes = {
         "l2": l2,
@@ -206,6 +207,8 @@ def train(
     files = {pairs.name: pairs, **measured} | ({calibrate.name: calibrate} if calibrate else {})
     files |= {posts.name: posts} if posts else {}
     learn = read_pairs(pairs)
+    if not learn.num_rows:
+        raise DataError("holds no pairs", where=str(pairs), remedy="i2pa pairs tells why")
     validate_on = {label: read_pairs(path) for label, path in measured.items()}
     calibrate_on = read_pairs(calibrate) if calibrate else None
     facts = load_posts(posts, POST_COLUMNS) if posts else None
@@ -220,14 +223,17 @@ def train(
     if is_first_process():
         if overwrite:
             remove_checkpoint(out)
+        if resume and not (out / CHECKPOINT_FILE).is_file():
+            output.warn(f"{out}: there is no checkpoint to go on from; training begins anew")
         if weights == "random":
             output.warn(f"WARNING: this model {FROM_RANDOM_WEIGHTS}")
+    unit = "pairs" if trains_pairs(chosen) else "pictures"
     # With --folds the cache is tried twice; one line is enough.
     warn = cache(output.warn if is_first_process() else lambda _: None)
     try:
         with (
             output.progress("embedding", "pictures") as progress,
-            output.progress("training", "pairs") as training_progress,
+            output.progress("training", unit) as training_progress,
         ):
             model = train_model(
                 learn,
@@ -264,7 +270,7 @@ def train(
             return
         file = write_run(model, out, inputs)
     except KeyboardInterrupt as error:
-        raise KeyboardInterrupt(how_stopped(out)) from error
+        raise KeyboardInterrupt(how_stopped(out, chosen)) from error
     output.warn_of(model.unreadable)
     if model.pairs_without_picture:
         output.warn(f"{many(model.pairs_without_picture, 'pair')} left out: a picture is missing")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -85,6 +86,13 @@ def freeze_blocks(ranker: Ranker, blocks: int) -> None:
     """
     for layer in _blocky(ranker.backbone, blocks).early_layers(blocks):
         layer.requires_grad_(False)
+
+
+def check_blocks(name: str, blocks: int) -> None:
+    """Raise UserInputError where the backbone called `name` has not so many blocks."""
+    spec = backbone_spec(name)
+    with torch.device("meta"):
+        _blocky(spec.build(spec.scaling(None)), blocks)
 
 
 def _blocky(backbone: Backbone, blocks: int = 0) -> EfficientNetLite | ResNet:

@@ -12,6 +12,8 @@ from i2pa.models.catalogue import LITE2, PUBLISHED, PublishedModel, published
 
 DEFAULT = LITE2.name
 MODEL_FILE = "model.onnx"
+CHECKPOINT_FILE = "checkpoint.pt"
+"""What a training that was stopped leaves in its run folder."""
 
 _EMBEDDED = Path(__file__).parent / "data"
 
@@ -60,6 +62,12 @@ def model_path(name_or_path: str | Path) -> Path:
             )
         return path
     if path.is_dir():
+        if (path / CHECKPOINT_FILE).is_file() and not (path / MODEL_FILE).is_file():
+            raise UserInputError(
+                "holds a run that was stopped, and no model yet",
+                where=str(path),
+                remedy="finish it: the same i2pa train with --resume",
+            )
         path = path / MODEL_FILE
     if not path.is_file():
         names = ", ".join(model.tag for model in PUBLISHED)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from i2pa.models.backbones import RANDOM
 from i2pa.training.curves import CURVES_FILE
 from i2pa.training.measure import Evaluation
-from i2pa.training.recipes import NetworkRecipe
+from i2pa.training.recipes import PAIRS_ONLY, NetworkRecipe, trains_pairs
 from i2pa.training.trained import TrainedModel
 from i2pa.words import many
 
@@ -139,9 +139,15 @@ def _training(model: TrainedModel) -> Iterator[str]:
     yield ""
     yield f"| recipe {recipe.name} | |"
     yield "|---|---|"
+    unused = {"name"} if trains_pairs(recipe) else {"name", *PAIRS_ONLY}
     for name, value in dataclasses.asdict(recipe).items():
-        if name != "name":
-            yield f"| {name} | {_words(value)} |"
+        if name in unused:
+            continue
+        if name == "pixel_scaling" and value is None:
+            yield f"| {name} | {weights.pixel_scaling}, the backbone's default |"
+        else:
+            # `--folds` is about others: those that judge a recipe.
+            yield f"| {'folds that choose ℓ2' if name == 'folds' else name} | {_words(value)} |"
 
 
 def _words(value: object) -> str:

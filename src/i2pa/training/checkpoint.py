@@ -13,8 +13,7 @@ from torch import Tensor
 
 from i2pa.errors import FailureKind, ModelError
 from i2pa.files import whole_file
-
-CHECKPOINT_FILE = "checkpoint.pt"
+from i2pa.models.registry import CHECKPOINT_FILE
 
 # What torch makes of a file that is cut short, or never was one of its own.
 _DAMAGED = (

@@ -22,6 +22,7 @@ class OutOfFold:
     winner's less loser's, standardised where scores have a spread; `nats` what the winner's
     probability costs, -ln P. `inner` [folds] are the mean-of-users accuracies of each fold's model
     on users held out of its own learning: recipes may be chosen by it without a look at `delta`.
+    `without_picture` pairs are not among the n, for want of a readable picture.
     """
 
     user: tuple[str, ...]
@@ -29,6 +30,7 @@ class OutOfFold:
     delta: tuple[float, ...]
     nats: tuple[float, ...]
     inner: tuple[float, ...]
+    without_picture: int = 0
 
     @property
     def accuracy(self) -> Accuracy:

@@ -19,10 +19,10 @@ from i2pa.errors import DataError, require
 from i2pa.images.named import Folders
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import BackboneWeights, WeightsSource, backbone_weights
+from i2pa.models.registry import CHECKPOINT_FILE
 from i2pa.pairs.schema import check_pairs_table
 from i2pa.posts.schema import check_posts_table
 from i2pa.training.absolute import post_facts
-from i2pa.training.checkpoint import CHECKPOINT_FILE
 from i2pa.training.compare import OutOfFold
 from i2pa.training.features import Features, Progress, Warn, image_features
 from i2pa.training.fold import Listed, Trial, check_users, user_folds
@@ -159,6 +159,7 @@ def _judge_once(
         delta=tuple(delta.tolist()),
         nats=tuple(nats.tolist()),
         inner=tuple(result.inner for result in found),
+        without_picture=pairs.num_rows - len(tested),
     )
 
 

@@ -56,7 +56,11 @@ def _by_epoch(figure: Figure, model: TrainedModel) -> None:
         _lines(axes, title, epochs, lines)
         axes.set_xlabel("epoch")
         axes.ticklabel_format(axis="y", scilimits=(-3, 3))
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        if len(epochs) == 1:
+            # An axis of one point would be divided into hundredths of an epoch.
+            axes.set_xticks(epochs)
+        else:
+            axes.xaxis.get_major_locator().set_params(integer=True)
         if model.best_epoch is not None:
             axes.axvline(model.best_epoch, **_CHOSEN)
 

@@ -5,7 +5,7 @@ model.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,7 +36,7 @@ from i2pa.training.loop import Epoch, Fitted, fit
 from i2pa.training.losses import loss_named
 from i2pa.training.measure import calibrate, reference
 from i2pa.training.objective import Network
-from i2pa.training.pairset import pair_set
+from i2pa.training.pairset import is_graded, pair_set
 from i2pa.training.pairwise import PairNetwork
 from i2pa.training.probe import Head, folds_by_user, judged
 from i2pa.training.processes import processes
@@ -48,6 +48,15 @@ from i2pa.training.validation import rate_pictures
 VALIDATION = "val"
 _VAL_FOLDS = 10
 _NEW_LAYERS = 1 << 32
+
+
+def check_validation(learn: pa.Table, parts: Collection[str]) -> None:
+    """Raise DataError where the epoch could be chosen on nothing: no part `val`, and no users."""
+    if VALIDATION not in parts and is_graded(learn):
+        raise DataError(
+            "graded pictures have no users to hold out",
+            remedy="train them with --recipe probe, or fill the column split",
+        )
 
 
 def train_network(
@@ -250,11 +259,6 @@ def _ranker(recipe: NetworkRecipe, weights: BackboneWeights, head: Head | None) 
 def _with_validation(gathered: Gathered, seed: int) -> Gathered:
     if VALIDATION in gathered.held_out:
         return gathered
-    if gathered.graded:
-        raise DataError(
-            "graded pictures have no users to hold out",
-            remedy="train them with --recipe probe, or fill the column split",
-        )
     fold = next(folds_by_user(gathered.used, _VAL_FOLDS, seed))
     kept = np.setdiff1d(np.arange(len(gathered.used)), fold.held_out)
     held_out: Mapping[str, pa.Table] = {

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
-from i2pa.errors import UserInputError, require
-from i2pa.models.backbones import LITE2
+from i2pa.errors import ModelError, UserInputError, require
+from i2pa.images.transforms import transform_named
+from i2pa.models.backbones import LITE2, backbone_spec
 from i2pa.models.pixels import PixelScaling
+from i2pa.models.ranker import check_blocks
 from i2pa.training.losses import loss_named
 
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -132,11 +134,13 @@ RECIPES: dict[str, Recipe | NetworkRecipe] = {
 
 def check_recipe(recipe: object) -> None:
     """Raise ArgumentError for anything but a recipe, such as its name; UserInputError for one
-    that cuts a batch into more passes than it has items."""
+    that cuts a batch into more passes than it has items or freezes more blocks than there are."""
     good = isinstance(recipe, (Recipe, NetworkRecipe))
     require(good, "recipe", recipe, "a recipe, such as i2pa.training.PROBE")
     if isinstance(recipe, NetworkRecipe):
         _check_passes(recipe)
+        if recipe.frozen_blocks:
+            check_blocks(recipe.backbone, recipe.frozen_blocks)
 
 
 def head_before(recipe: NetworkRecipe) -> Recipe:
@@ -174,6 +178,11 @@ def changed(recipe: Recipe | NetworkRecipe, changes: Mapping[str, Any]) -> Recip
         raise UserInputError(f"unknown precision {precision!r}", remedy=f"choose from {choices}")
     if "loss" in given:
         loss_named(given["loss"])
+    try:
+        backbone_spec(given.get("backbone", recipe.backbone))
+        transform_named(given.get("transform", recipe.transform))
+    except ModelError as error:
+        raise UserInputError(error.what, remedy=error.remedy) from error
     made = replace(recipe, **given)
     if isinstance(made, NetworkRecipe):
         _check_passes(made)
@@ -199,6 +208,7 @@ def _check_frozen(recipe: NetworkRecipe) -> None:
             "lets batch norm's statistics move",
             remedy="leave it out, or choose --recipe finetune",
         )
+    check_blocks(recipe.backbone, recipe.frozen_blocks)
 
 
 def recipe_named(name: str) -> Recipe | NetworkRecipe:

@@ -30,12 +30,12 @@ from i2pa.models.backbones import backbone_spec
 from i2pa.models.export import export_onnx
 from i2pa.models.metadata import ModelMetadata
 from i2pa.models.ranker import Ranker
-from i2pa.models.registry import MODEL_FILE, ModelFile, digest_file
+from i2pa.models.registry import CHECKPOINT_FILE, MODEL_FILE, ModelFile, digest_file
 from i2pa.training.card import model_card
-from i2pa.training.checkpoint import CHECKPOINT_FILE, last_epoch
+from i2pa.training.checkpoint import last_epoch
 from i2pa.training.curves import CURVES_FILE, draw_curves
 from i2pa.training.journal import METRICS_FILE, as_csv, remove_events
-from i2pa.training.recipes import NetworkRecipe
+from i2pa.training.recipes import NetworkRecipe, Recipe
 from i2pa.training.trained import TrainedModel
 from i2pa.words import many
 
@@ -102,8 +102,10 @@ def remove_checkpoint(folder: Path) -> None:
     (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
 
 
-def how_stopped(folder: Path) -> str:
-    """One line on what a training that was stopped has left in `folder`."""
+def how_stopped(folder: Path, recipe: Recipe | NetworkRecipe) -> str:
+    """One line on what a training by `recipe` that was stopped has left behind."""
+    if isinstance(recipe, Recipe):
+        return "stopped; what was embedded is kept, and the same command goes on from it"
     epoch = last_epoch(folder)
     if not epoch:
         return "stopped; there is no checkpoint yet"
@@ -158,7 +160,12 @@ def check_run_folder(folder: Path, *, overwrite: bool = False, resume: bool = Fa
     """
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise UserInputError("cannot be made a run folder", where=str(folder))
+        why = "may not be written to" if nearest.is_dir() else "is a file"
+        raise UserInputError(
+            f"cannot be made a run folder ({nearest.name or nearest} {why})",
+            where=str(folder),
+            remedy="name another",
+        )
     present = {path.name for path in folder.iterdir()} if folder.exists() else set()
     if RUN_FILE in present and not (overwrite or resume):
         raise UserInputError(
@@ -188,7 +195,14 @@ def export_run(folder: Path, path: Path, name: str | None, version: int | None) 
     Raises ModelError where `folder` holds no finished run.
     """
     if not (folder / RUN_FILE).is_file():
-        raise ModelError("no finished run here", where=str(folder), remedy="run i2pa train first")
+        stopped = (folder / CHECKPOINT_FILE).is_file()
+        raise ModelError(
+            "holds a run that was stopped" if stopped else "no finished run here",
+            where=str(folder),
+            remedy="finish it: the same i2pa train with --resume"
+            if stopped
+            else "run i2pa train first",
+        )
     try:
         record = json.loads((folder / RUN_FILE).read_text())
         if str(record.get("format", "")).startswith("i2pa.personal-run/"):

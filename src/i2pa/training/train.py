@@ -24,8 +24,8 @@ from i2pa.training.gather import CALIBRATION, PLAIN_L2, Gathered, gather
 from i2pa.training.labelled import with_clock, with_noise
 from i2pa.training.losses import loss_named
 from i2pa.training.measure import calibrate, evaluate, reference
-from i2pa.training.missing import check_missing
-from i2pa.training.network import VALIDATION, put_head, train_network
+from i2pa.training.missing import check_named, check_readable
+from i2pa.training.network import VALIDATION, check_validation, put_head, train_network
 from i2pa.training.pairset import TRAIN, by_split, is_graded, pair_set
 from i2pa.training.probe import (
     CrossValidation,
@@ -100,6 +100,11 @@ def train(
     carried = backbone_weights(
         recipe.backbone, weights, pixel_scaling=recipe.pixel_scaling, seed=recipe.seed
     )
+    learn, parts = by_split(pairs)
+    # All that needs no pixels is refused before hours of reading pictures.
+    if isinstance(recipe, NetworkRecipe):
+        check_validation(learn, [*parts, *(validate_on or {})])
+    check_named(learn, images, allow=allow_unreadable)
     gathered = gather(
         pairs,
         images,
@@ -111,7 +116,8 @@ def train(
         progress=progress,
         warn=warn,
     )
-    check_missing(gathered.missing, gathered.learn.num_rows, allow=allow_unreadable)
+    readable = gathered.features
+    check_readable(learn, readable.row.keys(), readable.unreadable, allow=allow_unreadable)
     naming = Naming(name, version, reference_users)
     if isinstance(recipe, Recipe):
         return _train_probe(gathered, recipe, carried, naming)
@@ -145,6 +151,8 @@ def _check_arguments(
     check_pairs_table(pairs)
     check_pair_weights(pairs, "pairs")
     learn, held_out = by_split(pairs)
+    if not learn.num_rows:
+        raise DataError("no pairs to learn from", remedy="i2pa pairs tells why posts found no pair")
     for part, table in {TRAIN: learn, **held_out}.items() if held_out else ():
         check_pair_weights(table, f"pairs, part {part!r}")
     check_recipe(recipe)

@@ -1,0 +1,110 @@
+"""What training refuses by the pairs and the files alone, before a picture is read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from i2pa.errors import DataError, I2paError, UserInputError
+from i2pa.images.failure import Failure
+from i2pa.pairs import pairs_from_levels
+from i2pa.training import FINETUNE, PROBE, train
+from i2pa.training.missing import check_readable
+from made_up import album
+
+
+class EmbeddedError(Exception):
+    """Pictures were about to be read."""
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[pa.Table, Path]:
+    folder = tmp_path_factory.mktemp("refusals") / "album"
+    return album(folder, users=3, pairs_each=2), folder
+
+
+@pytest.fixture(autouse=True)
+def no_embedding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def embed(*_: object) -> None:
+        raise EmbeddedError
+
+    monkeypatch.setattr("i2pa.training.gather.image_features", embed)
+
+
+def losing(pairs: pa.Table, images: dict[int, str | None]) -> pa.Table:
+    """The pairs with other losers' pictures at some rows."""
+    column = pairs["loser_image"].to_pylist()
+    for row, image in images.items():
+        column[row] = image
+    place = pairs.column_names.index("loser_image")
+    return pairs.set_column(place, "loser_image", pa.array(column))
+
+
+def refused(pairs: pa.Table, folder: Path, **options: object) -> str:
+    with pytest.raises(I2paError) as error:
+        train(pairs, folder, **options)
+    return str(error.value)
+
+
+def test_more_frozen_blocks_than_there_are(pictures: tuple[pa.Table, Path]) -> None:
+    with pytest.raises(UserInputError, match="--frozen-blocks 99, but this backbone has 21 blocks"):
+        train(*pictures, replace(FINETUNE, frozen_blocks=99))
+
+
+def test_graded_pictures_without_val_for_a_network(pictures: tuple[pa.Table, Path]) -> None:
+    _, folder = pictures
+    names = sorted(path.name for path in folder.iterdir())
+    levels = [1 + place % 5 for place in range(len(names))]
+    graded = pairs_from_levels(pa.table({"image": names, "level": levels}), "stars")
+    with pytest.raises(DataError, match="no users to hold out"):
+        train(graded, folder, FINETUNE)
+    for options in ({"recipe": PROBE}, {"recipe": FINETUNE, "validate_on": {"val": graded}}):
+        with pytest.raises((EmbeddedError, DataError)) as error:
+            train(graded, folder, **options, shared_users=True)
+        assert error.type is EmbeddedError
+
+
+def test_no_pairs_and_no_pictures_named(pictures: tuple[pa.Table, Path]) -> None:
+    pairs, folder = pictures
+    assert refused(pairs.slice(0, 0), folder).startswith("no pairs to learn from; i2pa pairs tells")
+    blank = pa.nulls(pairs.num_rows, pa.string())
+    for name in ("winner_image", "loser_image"):
+        pairs = pairs.set_column(pairs.column_names.index(name), name, blank)
+    assert "no post in the pairs names a picture" in refused(pairs, folder)
+
+
+def test_files_that_are_not_there_are_counted_apart_from_posts_without_any(
+    pictures: tuple[pa.Table, Path],
+) -> None:
+    pairs, folder = pictures
+    n = pairs["split"].to_pylist().count("train")
+    both = losing(pairs, {0: None, 1: "gone.png"})
+    assert refused(both, folder) == (
+        f"2 of {n} pairs lack a picture that can be read, more than 5% (1 pair of posts that name "
+        "none; gone.png: no such file); mend the pictures, or --allow-unreadable"
+    )
+    assert refused(losing(pairs, {0: None}), folder).endswith(
+        "(1 pair of posts that name none); add --allow-unreadable to leave them out"
+    )
+    with pytest.raises(EmbeddedError):
+        train(both, folder, allow_unreadable=True)
+
+
+def test_only_the_first_pictures_are_named_and_only_those_learnt_from(
+    pictures: tuple[pa.Table, Path],
+) -> None:
+    pairs, _ = pictures
+    broken = losing(pairs, {row: f"{row}.jpg" for row in range(5)})
+    every = {*broken["winner_image"].to_pylist(), *broken["loser_image"].to_pylist()}
+    failures = [Failure(f"{row}.jpg", "damaged", "cut short") for row in range(5)]
+    readable = every - {failure.path for failure in failures}
+    elsewhere = Failure("val.jpg", "damaged", "cut short")
+    with pytest.raises(DataError) as error:
+        check_readable(broken, readable, [elsewhere, *failures], allow=False)
+    assert "val.jpg" not in str(error.value)
+    assert "(0.jpg: cut short; 1.jpg: cut short; 2.jpg: cut short; and 2 more pictures)" in str(
+        error.value
+    )
