@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Each import registers its commands on the application.
-from i2pa.cli import audit, cache, data, models, pairs, personal, scoring, training
+from i2pa.cli import audit, cache, data, models, pairs, personal, scoring, split, training
 from i2pa.cli.app import app, main
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "pairs",
     "personal",
     "scoring",
+    "split",
     "training",
 ]

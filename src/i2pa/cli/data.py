@@ -29,6 +29,7 @@ LOUD_SHARE = 0.01
 _OTHER_TABLES = {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xlsx"}
 
 OutFile = Annotated[Path, typer.Option("-o", "--output", help="File to write (Parquet).")]
+Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DownloadedAt = Annotated[
     str | None,
