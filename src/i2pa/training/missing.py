@@ -26,6 +26,8 @@ def check_named(pairs: pa.Table, images: Folders, *, allow: bool) -> None:
     UserInputError for a folder that does not exist.
     """
     places = existing_folders(images)
+    if not pairs.num_rows:
+        raise DataError("no pairs to learn from", remedy="i2pa pairs tells why posts found no pair")
     wanted = images_of(pairs)
     if not wanted:
         raise DataError("no post in the pairs names a picture", remedy="give others")

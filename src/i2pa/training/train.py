@@ -151,8 +151,6 @@ def _check_arguments(
     check_pairs_table(pairs)
     check_pair_weights(pairs, "pairs")
     learn, held_out = by_split(pairs)
-    if not learn.num_rows:
-        raise DataError("no pairs to learn from", remedy="i2pa pairs tells why posts found no pair")
     for part, table in {TRAIN: learn, **held_out}.items() if held_out else ():
         check_pair_weights(table, f"pairs, part {part!r}")
     check_recipe(recipe)
