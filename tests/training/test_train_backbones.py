@@ -77,7 +77,7 @@ def test_missing_weights_are_told_before_any_work(graded, tmp_path, capsys):
     command = ("train", pairs, "--images", pictures, "-o", tmp_path / "run")
     for options, code, message in (
         (("--backbone", "vgg16"), 1, "--weights FILE"),
-        (("--backbone", "vgg17"), 1, "choose from efficientnet-lite2, resnet50"),
+        (("--backbone", "vgg17"), 2, "choose from efficientnet-lite2, resnet50"),
         (("--backbone", "vgg16", "--weights", tmp_path / "no.pth"), 2, "no.pth"),
         (("--pixel-scaling", "unit"), 2, "no pixel scaling 'unit'"),
     ):
