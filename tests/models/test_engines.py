@@ -1,6 +1,7 @@
 """One contract for every engine that is installed, and what is said of those that are not."""
 
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -237,6 +238,24 @@ def test_openvino_reports_to_nobody(tmp_path):
     )
     assert done.stdout.strip() == "[]"
     assert list(home.rglob("*")) == []
+
+
+@pytest.mark.skipif("openvino" not in installed_engines(), reason="OpenVINO is not installed here")
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
+def test_ctrl_c_is_no_crash_after_engines_have_come_and_gone():
+    code = (
+        "import os, signal;"
+        "from i2pa.models.registry import find_model;"
+        "from i2pa.models.engine import load_engine;"
+        "data = find_model().data;"
+        "first = load_engine(data, engine='openvino');"
+        "second = load_engine(data, engine='openvino');"
+        "del first; del second;"
+        "os.kill(os.getpid(), signal.SIGINT)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGINT
+    assert "KeyboardInterrupt" in done.stderr
 
 
 def test_torch_refuses_operations_it_does_not_know(model):

@@ -17,6 +17,7 @@ import typer
 
 from i2pa.cli import output
 from i2pa.cli.app import app
+from i2pa.cli.options import JsonFlag
 from i2pa.errors import MissingExtraError, UserInputError
 from i2pa.files import check_not_input, check_text_name, whole_file
 
@@ -30,7 +31,6 @@ _OTHER_TABLES = {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xlsx"}
 
 OutFile = Annotated[Path, typer.Option("-o", "--output", help="File to write (Parquet).")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DownloadedAt = Annotated[
     str | None,
     typer.Option(help="When the counts were read (ISO date or time, UTC), where unknown."),

@@ -13,7 +13,6 @@ from i2pa.cli import output
 from i2pa.cli.app import app
 from i2pa.cli.data import (
     DownloadedAt,
-    JsonFlag,
     OutFile,
     Seed,
     check_output,
@@ -21,6 +20,7 @@ from i2pa.cli.data import (
     need_data,
     parse_time,
 )
+from i2pa.cli.options import JsonFlag
 from i2pa.errors import ArgumentError, UserInputError
 from i2pa.words import many
 

@@ -9,7 +9,8 @@ import typer
 
 from i2pa.cli import output
 from i2pa.cli.app import app
-from i2pa.cli.data import DownloadedAt, JsonFlag, parse_time
+from i2pa.cli.data import DownloadedAt, parse_time
+from i2pa.cli.options import JsonFlag
 from i2pa.errors import DataError, UserInputError, needs_extra
 from i2pa.models.registry import DEFAULT
 

@@ -13,13 +13,13 @@ import typer
 from i2pa.cli import output
 from i2pa.cli.app import app
 from i2pa.cli.data import (
-    JsonFlag,
     OutFile,
     Seed,
     check_output,
     check_parquet_name,
     need_data,
 )
+from i2pa.cli.options import JsonFlag
 from i2pa.errors import UserInputError
 from i2pa.words import many
 

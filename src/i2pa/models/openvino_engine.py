@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from queue import Empty, SimpleQueue
 from types import ModuleType
 from typing import Any
@@ -35,8 +36,7 @@ class OpenVinoEngine:
         Raises MissingExtraError where OpenVINO is not installed, UserInputError where the
         processor does not have the precision, and ModelError for bytes that are not one of ours.
         """
-        openvino = _openvino()
-        core = openvino.Core()
+        core = _core(_openvino())
         if precision == "bfloat16" and "BF16" not in core.get_property(
             "CPU", "OPTIMIZATION_CAPABILITIES"
         ):
@@ -107,6 +107,17 @@ def _metadata(graph: Any) -> dict[str, str]:
         return {}
     names = graph.get_rt_info(["framework"]).value
     return {name: str(graph.get_rt_info(["framework", name]).value) for name in names}
+
+
+@cache
+def _core(openvino: ModuleType) -> Any:
+    """The one core of this process, kept to its end.
+
+    Each core gives its thread a stack for signal handlers and, when it goes, puts back the one
+    that was there before, even where that is gone: the next signal, a Ctrl-C, would then be a
+    segmentation fault.
+    """
+    return openvino.Core()
 
 
 def _openvino() -> ModuleType:
