@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Networks of the tests are so small that threads which wait for each other take longest of all.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Machines are slow at times; no test is about that.
 settings.register_profile("i2pa", deadline=None)
