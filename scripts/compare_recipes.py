@@ -1,12 +1,13 @@
 """Compare every recipe and loss on real posts, by users left out in turn.
 
 Run: python scripts/compare_recipes.py DATA -o table.md [--work FOLDER] [--only WORD]
-(needs the extra [train])
+[--without WORD] (needs the extra [train])
 
 DATA is as for scripts/train_default.py. Judged are the pairs of `instagram_public_figures` up to 90
 days apart; a user's pairs are judged by a model that never saw the user. The first row is the
-embedded default. Each fold's results are kept in the work folder, so a stopped run goes on; rows
-that are not done yet are left out of the table, which is written anew after every row.
+embedded default; `--without bfloat16` is for processors that do not calculate in it. Each fold's
+results are kept in the work folder, so a stopped run goes on; rows that are not done yet are left
+out of the table, which is written anew after every row.
 """
 
 from __future__ import annotations
@@ -131,6 +132,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="the table, .md")
     parser.add_argument("--work", type=Path, default=Path("compare-recipes"), help="kept results")
     parser.add_argument("--only", default="", help="rows whose name holds this, beside the first")
+    parser.add_argument("--without", help="no row whose name holds this")
     options = parser.parse_args()
     folders = {name: options.data / folder for name, folder in FOLDERS.items()}
     posts = read_posts(folders["posts"] / "posts.csv", platform="instagram").posts
@@ -148,7 +150,8 @@ def main() -> None:
     }
     found: dict[Row, OutOfFold] = {}
     for row in rows():
-        if row is not REFERENCE and options.only not in row.name:
+        asked = options.only in row.name and not (options.without and options.without in row.name)
+        if row is not REFERENCE and not asked:
             continue
         began = time.perf_counter()
         also = [sources[name] for name in row.learns if name != "posts"]
