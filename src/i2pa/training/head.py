@@ -6,6 +6,8 @@ the head that scores every picture alike.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,10 +73,22 @@ def fit_by_loss(
     start = np.zeros(sum(sizes))
     if loss.spread:
         start[-1] = _SPREAD_1
-    solution = minimize(
-        value_and_gradient, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000}
-    )
+    with _one_thread():
+        solution = minimize(
+            value_and_gradient, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000}
+        )
     found = solution.x
     if not loss.spread:
         return Fit(found[:d], None, 0.0)
     return Fit(found[:d], found[-d - 1 : -1], float(found[-1]))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch's threads wait for each other busily, on the cores that numpy's want in between."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
