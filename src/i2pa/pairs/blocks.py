@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -29,11 +29,13 @@ AT_ONCE = 1 << 17
 """Posts of a block, unless one user has more."""
 
 BYTES_A_POST = 500
-"""Memory that a post takes while its block is worked on, measured and rounded up."""
+"""Memory that a post with short names takes while its block is worked on, measured, rounded up."""
 
-_BLOCKS_AT_ONCE = 8
+# Beside two copies of what was read.
+_WORK_A_POST = 300
 
 Posts: TypeAlias = pa.Table | Path
+EdgeBytes: TypeAlias = Callable[[npt.NDArray[np.int64]], int]
 _REPEATING = ("platform", "user_id", "media_type")
 _NEVER_NULL = ("platform", "user_id", "post_id", "uploaded_at")
 _REMEDY = "make them with i2pa posts"
@@ -51,11 +53,15 @@ class OrderError(Exception):
 
 @dataclass(frozen=True)
 class Cut:
-    """Neighbouring posts as they were read, no user's left out, and the place of the first."""
+    """Neighbouring posts as they were read, no user's left out, and the place of the first.
+
+    `bytes` is the memory that they take while they are worked on.
+    """
 
     parts: Sequence[pa.Table]
     by: Sequence[str]
     first: int
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -111,30 +117,48 @@ def positive_counts(posts: Posts, names: Sequence[str]) -> set[str]:
     return found
 
 
-def cuts(posts: Posts, columns: Sequence[str], by: Sequence[str], memory: Memory) -> Iterator[Cut]:
+def cuts(
+    posts: Posts,
+    columns: Sequence[str],
+    by: Sequence[str],
+    memory: Memory,
+    blocks_at_once: int,
+    edge_bytes: EdgeBytes,
+) -> Iterator[Cut]:
     """All posts, cut between runs: posts that agree in the columns `by`.
 
-    Raises UserInputError where one run does not fit into memory.
+    `blocks_at_once` are in memory together; `edge_bytes` says what pairs of runs of these lengths
+    take. Raises UserInputError where one run does not fit into memory.
     """
     held: list[pa.Table] = []
     first = n_held = 0
-    # A few blocks are worked on at once.
-    at_once = max(1, min(AT_ONCE, memory.bytes // BYTES_A_POST // _BLOCKS_AT_ONCE))
+    at_once = max(1, min(AT_ONCE, memory.bytes // BYTES_A_POST // blocks_at_once))
+
+    def cut(parts: list[pa.Table], runs: npt.NDArray[np.int64]) -> Cut:
+        longest = runs.max()
+        text = sum(part.nbytes for part in parts)
+        a_post = _WORK_A_POST + 2 * text // runs.sum()
+        if longest * a_post + edge_bytes(longest[None]) > memory.bytes:
+            whose = "a user has" if "user_id" in by else "users that may pair have"
+            raise memory.too_little(f"{whose} {longest:,} posts or more")
+        return Cut(parts, by, first, int(runs.sum() * a_post + edge_bytes(runs)))
+
     for batch in _batches(posts, columns, at_once):
-        changes = np.flatnonzero(_changes(batch, by))
-        cut = int(changes[-1]) if changes.size else 0
-        whole = n_held + (cut or batch.num_rows)
-        if whole * BYTES_A_POST > memory.bytes:
-            raise memory.too_little(f"a user has {whole:,} posts or more")
-        if not cut:
+        changes = _changes(batch, by)
+        changes[0] = bool(held) and _ends_differ(held[-1], batch, by)
+        starts = np.flatnonzero(changes)
+        if not starts.size:
             held.append(batch)
-            n_held = whole
+            n_held += batch.num_rows
+            cut(held, np.array([n_held]))
             continue
-        yield Cut([*held, batch.slice(0, cut)], by, first)
-        first += whole
-        held, n_held = [batch.slice(cut)], batch.num_rows - cut
+        stop = int(starts[-1])
+        parts = [*held, batch.slice(0, stop)] if stop else held
+        yield cut(parts, np.diff(starts, prepend=-n_held))
+        first += n_held + stop
+        held, n_held = [batch.slice(stop)], batch.num_rows - stop
     if held:
-        yield Cut(held, by, first)
+        yield cut(held, np.array([n_held]))
 
 
 def join(cut: Cut, *, trusted: bool) -> Block:
@@ -205,6 +229,11 @@ def _changes(table: pa.Table, by: Sequence[str]) -> npt.NDArray[np.bool_]:
         codes = (column.indices if pa.types.is_dictionary(column.type) else column).to_numpy()
         changes[1:] |= codes[1:] != codes[:-1]
     return changes
+
+
+def _ends_differ(one: pa.Table, next_one: pa.Table, by: Sequence[str]) -> bool:
+    """Whether the last post of one table is of another run than the first of the next."""
+    return any(one[name][-1].as_py() != next_one[name][0].as_py() for name in by)
 
 
 def _check_order(

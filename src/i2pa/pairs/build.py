@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -47,6 +47,7 @@ from i2pa.pairs.eligible import COUNTS_OF, meeting, numbers, post_rules
 from i2pa.pairs.fingerprint import Fingerprint
 from i2pa.pairs.funnel import Step, funnel_steps, no_pair_error
 from i2pa.pairs.groups import run_columns
+from i2pa.pairs.hashes import digests
 from i2pa.pairs.match import MATCHINGS, Matching
 from i2pa.pairs.pairing import BlockPairs, Counts, Pairing, pair_block
 from i2pa.pairs.rules import PAPER, PairRules
@@ -172,44 +173,56 @@ class _Ordered:
     threads: int | None
     trusted: bool
 
+    @property
+    def at_once(self) -> int:
+        """How many threads pair."""
+        return self.threads or usable_cores()
+
     def cuts(self, columns: Iterable[str]) -> Iterator[Cut]:
         by = run_columns(self.how.rules)
         wanted = list(dict.fromkeys([*columns, "platform", "user_id", "uploaded_at", "post_id"]))
-        return cuts(self.posts, wanted, by, self.memory)
+        # Two waiting for each thread, one each read, joined, waiting to be cut and written.
+        blocks = 2 * self.at_once + 4
+        return cuts(self.posts, wanted, by, self.memory, blocks, self.how.edge_bytes)
 
     def pair(self, dropped: Ints) -> Iterator[BlockPairs]:
         """The pairs of each block, in order.
 
-        One thread reads ahead, some pair; neither waits for the block that is next in order.
+        One thread reads ahead, some pair; they wait for memory, never for the block next in order.
         """
-        at_once = self.threads or usable_cores()
 
         def work(cut: Cut) -> BlockPairs:
             return pair_block(join(cut, trusted=self.trusted), self.how, dropped)
 
         read = self.cuts(self.how.columns())
-        waiting: deque[Future[BlockPairs]] = deque()
-        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(at_once) as pool:
+        waiting: deque[tuple[int, Future[BlockPairs]]] = deque()
+        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(self.at_once) as pool:
             try:
                 ahead: Future[Cut | None] | None = reader.submit(next, read, None)
                 while ahead or waiting:
-                    unpaired = [block for block in waiting if not block.done()]
-                    # Posts take much memory, their pairs little.
-                    room = len(unpaired) <= 2 * at_once and len(waiting) <= 4 * at_once
-                    if ahead and ahead.done() and room:
-                        cut = ahead.result()
-                        ahead = reader.submit(next, read, None) if cut else None
-                        if cut:
-                            waiting.append(pool.submit(work, cut))
-                    elif waiting and waiting[0].done():
-                        yield waiting.popleft().result()
+                    cut = ahead.result() if ahead and ahead.done() else None
+                    if ahead and ahead.done() and not cut:
+                        ahead = None
+                    elif cut and self._room(waiting, cut):
+                        waiting.append((cut.bytes, pool.submit(work, cut)))
+                        ahead = reader.submit(next, read, None)
+                    elif waiting and waiting[0][1].done():
+                        yield waiting.popleft()[1].result()
                     else:
-                        awaited: list[Future[Any]] = [*unpaired]
-                        if ahead and room:
+                        awaited: list[Future[Any]] = [b for _, b in waiting if not b.done()]
+                        if ahead and not cut:
                             awaited.append(ahead)
                         wait(awaited, return_when=FIRST_COMPLETED)
             finally:
                 pool.shutdown(cancel_futures=True)
+
+    def _room(self, waiting: Collection[tuple[int, Future[BlockPairs]]], cut: Cut) -> bool:
+        """Whether another block may be worked on."""
+        # Posts take much memory, their pairs little, unless all eligible ones are listed.
+        keeps = not self.how.rules.one_image_one_pair
+        taken = [size for size, block in waiting if keeps or not block.done()]
+        few = len(taken) <= 2 * self.at_once and len(waiting) <= 4 * self.at_once
+        return not waiting or (few and sum(taken) + cut.bytes <= self.memory.bytes)
 
 
 def _checked(posts: pa.Table | str | os.PathLike[str]) -> Posts:
@@ -314,18 +327,18 @@ def _never_true(posts: Path, name: str) -> bool:
 
 def _twice(ordered: _Ordered) -> Ints:
     """Places of the eligible posts whose picture file an earlier one names, too."""
-    images, places = [pa.array([], pa.string())], [np.zeros(0, np.int64)]
+    images, places = [np.zeros(0, "S16")], [np.zeros(0, np.int64)]
     how = ordered.how
     for cut in ordered.cuts([*how.number_columns(), "image", "image_shared"]):
         block = join(cut, trusted=True)
         known = numbers(block.table, how.number_columns())
         rows, _ = meeting(known, block.table.num_rows, how.posts_meet)
         rows = rows[block.table["image_shared"].to_numpy()[rows]]
-        images.append(block.table["image"].take(pa.array(rows)).combine_chunks())
+        images.append(digests(block.table["image"].take(pa.array(rows))))
         places.append(rows + block.first)
-    codes = pa.concat_arrays(images).dictionary_encode().indices.to_numpy()
-    later = np.ones(codes.size, dtype=bool)
-    later[np.unique(codes, return_index=True)[1]] = False
+    found = np.concatenate(images)
+    later = np.ones(found.size, dtype=bool)
+    later[np.unique(found, return_index=True)[1]] = False
     return np.concatenate(places)[later]
 
 

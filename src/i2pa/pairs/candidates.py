@@ -21,8 +21,9 @@ Hashes = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
 
 HOUR = 3_600_000_000  # microseconds
-# Edges held at once, about 50 MB; one group may exceed it.
-_EDGES_AT_ONCE = 1 << 20
+EDGES_AT_ONCE = 1 << 20
+"""Edges held at once, about 80 MB; one group may exceed it."""
+
 # What sums of so many microseconds may come to.
 _SUMMABLE = 1 << 62
 # A prime above any window, so that steps of this length meet every post of it once.
@@ -145,7 +146,7 @@ def edges(posts: Eligible, looks: Looks, rules: PairRules) -> Iterator[Edges]:
     total = np.concatenate([[0], np.cumsum(looks.at_most)])
     first = 0
     while first < n:
-        reach = int(np.searchsorted(total, total[first] + _EDGES_AT_ONCE, side="right")) - 1
+        reach = int(np.searchsorted(total, total[first] + EDGES_AT_ONCE, side="right")) - 1
         # Groups stay whole, so that each block can be matched by itself.
         stop = int(posts.group_end[min(max(reach, first + 1), n) - 1])
         rows = np.flatnonzero(looks.at_most[first:stop]) + first

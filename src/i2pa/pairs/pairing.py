@@ -13,17 +13,30 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from i2pa.pairs.blocks import Block
-from i2pa.pairs.candidates import HOUR, Eligible, Hashes, Ints, Looks, Mask, window_ends
+from i2pa.pairs.candidates import (
+    EDGES_AT_ONCE,
+    HOUR,
+    Eligible,
+    Hashes,
+    Ints,
+    Looks,
+    Mask,
+    window_ends,
+)
 from i2pa.pairs.eligible import PostRule, meeting, numbers
 from i2pa.pairs.groups import eligible_posts, group_columns, key_columns
 from i2pa.pairs.hashes import user_hashes
-from i2pa.pairs.match import Matching, exactly_matched, keep_per_user, match_all
+from i2pa.pairs.match import EXACT_UP_TO, Matching, exactly_matched, keep_per_user, match_all
 from i2pa.pairs.rounds import match_in_rounds
 from i2pa.pairs.rules import PairRules, probability_discriminable
 from i2pa.pairs.schema import PAIRS
 
 _SUMMARY = ("tags_key", "mentions_key", "caption_length", "caption_words")
 _TEXTS = ("platform", "user_id", "post_id", "image")
+
+# Estimates: numbers on the way to a matching; pairs that are listed, a fifth of those looked at.
+_BYTES_AN_EDGE = 80
+_BYTES_A_PAIR = 50
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,18 @@ class Pairing:
         """Those of them that are judged or compared as numbers."""
         judged = [column for rule in self.posts_meet for column in rule.columns]
         return list(dict.fromkeys([*group_columns(self.rules), *judged]))
+
+    def edge_bytes(self, runs: Ints) -> int:
+        """Memory that the pairs looked at in runs of these lengths take, when all are held."""
+        matched = self.rules.one_image_one_pair
+        if matched and self.matching == "random":
+            return 0
+        # A group is at most its run.
+        exact = matched and self.matching == "maximum"
+        looks = runs * np.minimum(runs, EXACT_UP_TO if exact else self.candidates)
+        at_once = EDGES_AT_ONCE if exact else max(EDGES_AT_ONCE, int(looks.max()))
+        held = min(int(looks.sum()), at_once)
+        return held * _BYTES_AN_EDGE + (0 if matched else int(looks.sum()) * _BYTES_A_PAIR)
 
 
 @dataclass(frozen=True)
