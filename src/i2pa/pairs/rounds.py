@@ -38,7 +38,7 @@ def match_in_rounds(posts: Eligible, looks: Looks, rules: PairRules) -> Matched:
     """
     rows = np.flatnonzero(looks.at_most)
     # Who looks longest comes first, so that each round concerns the first few of what is left.
-    rows = rows[np.argsort(-looks.at_most[rows], kind="stable")]
+    rows = rows[_falling(looks.at_most[rows])]
     rounds_of = looks.at_most[rows]
     windows = (looks.size[rows], *first_looks(posts, looks, rows))
     size, offset, step = (values.astype(np.uint64) for values in windows)
@@ -74,6 +74,14 @@ def match_in_rounds(posts: Eligible, looks: Looks, rules: PairRules) -> Matched:
     return Matched(winner, loser, n_alike, n_sure)
 
 
+def _falling(values: Ints) -> Ints:
+    """Places of the values, the largest first, in their order where they are equal."""
+    largest = int(values.max()) if values.size else 0
+    # Of short numbers numpy counts how often each comes, which is quicker than to compare them.
+    kind = np.uint16 if largest <= np.iinfo(np.uint16).max else np.uint64
+    return np.argsort((largest - values).astype(kind), kind="stable")
+
+
 def _still_looking(rounds_of: Ints) -> Iterator[int]:
     """How many posts look in the first round, the second and so on; `rounds_of` falls."""
     rounds = np.arange(rounds_of[0] if rounds_of.size else 0)
@@ -86,6 +94,8 @@ def _settle(
     """Winners and losers of the pairs that greed takes, best priority first; their ends are no
     longer `free`. No post is twice in `left`. `best` is scratch space, full of _LAST.
     """
+    if not left.size:
+        return []
     priority = _priorities(left, right, hashes)
     taken = []
     while left.size:
