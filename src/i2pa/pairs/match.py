@@ -75,7 +75,12 @@ def _match(edges: Edges, posts: Eligible, matching: Matching) -> Ints:
     order = np.lexsort((hashes, *apart))
     left, right = edges.winner[order] - edges.first, edges.loser[order] - edges.first
     if matching == "maximum":
-        return np.asarray(order[_maximum(left, right)])
+        # In one group at a time: to look for connected pairs in all of them takes the square.
+        group = posts.group_end[edges.winner[order]]
+        by_group = np.argsort(group, kind="stable")
+        parts = np.split(by_group, np.flatnonzero(np.diff(group[by_group])) + 1)
+        chosen = [at if at.size < 2 else at[_maximum(left[at], right[at])] for at in parts]
+        return np.asarray(order[np.sort(np.concatenate(chosen))])
     return np.asarray(order[greedy(left, right, edges.stop - edges.first)])
 
 
