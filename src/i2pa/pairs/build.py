@@ -107,9 +107,10 @@ def build_pairs(
     """Pair posts (schema POSTS, a table or a posts.parquet) by the rules; same posts, same pairs.
 
     With `out`, pairs go to that file as they come, so that only a few blocks of posts are in
-    memory at once; pairs of different users come in another order and are held to the end. `downloaded_at` stands in where a post has none; `assume_settled` lets such
-    posts pass the one-month rule. `progress` is told posts done, and all. Raises DataError naming
-    the missing column, or, when nothing pairs, the rule that removed the most and what relaxes it;
+    memory at once; pairs of different users come in another order and are held to the end.
+    `downloaded_at` stands in where a post has none; `assume_settled` lets such posts pass the
+    one-month rule. `progress` is told posts done, and all. Raises DataError naming the missing
+    column, or, when nothing pairs, the rule that removed the most and what relaxes it;
     UserInputError where a user's posts do not fit into `memory_limit`.
     """
     if matching not in MATCHINGS:
