@@ -33,6 +33,7 @@ from i2pa.training.checkpoint import last_epoch
 from i2pa.training.feed import PictureFeed
 from i2pa.training.loop import Fitted, fit
 from i2pa.training.losses import LOSSES
+from i2pa.training.pairwise import PairObjective
 from i2pa.training.recipes import NetworkRecipe
 
 
@@ -154,6 +155,21 @@ def test_gradients_in_parts_are_those_of_the_whole(album: list[Path], tmp_path: 
         fit(trained, TRAIN, VAL, feed, recipe, folder, processes=ALONE)
         weights.append(trained.state_dict())
     assert_close(*weights)
+
+
+def test_a_part_without_pairs_leaves_the_network_as_it_is(album: list[Path]) -> None:
+    trained = without_dropout().train()
+    before = {name: value.clone() for name, value in trained.state_dict().items()}
+    batch = epoch_batches(TRAIN, 1, seed=0, epoch=1)[0]
+    _, empty = shares(batch, 2)
+    (pictures,) = PictureFeed(album, TINY).batches([empty.images])
+    value, counts = PairObjective(TRAIN, RECIPE).loss(trained, empty, pictures, len(batch))
+    value.backward()
+    assert same(before, trained.state_dict())
+    assert trained.ranker.body[1].training
+    # Every process has a gradient to share, if only of zeros.
+    assert all((parameter.grad == 0).all() for parameter in trained.parameters())
+    assert counts.tolist() == [0, 0, 0]
 
 
 def test_batches_hold_every_pair_once_whatever_the_sides() -> None:

@@ -9,6 +9,7 @@ log of the likes, end to end; pairs are then judged by the ranker's number alone
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -27,7 +28,7 @@ from i2pa.models.initialise import he_initialise
 from i2pa.models.ranker import Ranker
 from i2pa.training.batches import Floats, Ints, LabelledPairs
 from i2pa.training.feed import Fed
-from i2pa.training.objective import Network, Scored, autocast, nothing
+from i2pa.training.objective import Network, Scored, autocast, norms_at_rest, nothing
 from i2pa.training.pairset import PairSet
 from i2pa.training.recipes import NetworkRecipe
 from i2pa.words import many
@@ -239,7 +240,8 @@ class LikesObjective:
         pixels, features = pictures.pixels, self.features[post]
         if not len(post):
             pixels, features = nothing(pixels), np.zeros((1, len(FEATURES)), np.float32)
-        with autocast(device, self.recipe):
+        resting = nullcontext() if len(post) else norms_at_rest(network)
+        with autocast(device, self.recipe), resting:
             predicted = network(
                 torch.from_numpy(pixels).to(device), torch.from_numpy(features).to(device)
             )
