@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
@@ -12,13 +12,13 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import torch
 
-from i2pa.errors import DataError, UserInputError, require
+from i2pa.errors import require
 from i2pa.images.named import Folders
 from i2pa.models.backbones import BackboneWeights, WeightsSource, backbone_weights, load_weights
 from i2pa.models.ranker import Ranker
 from i2pa.pairs.schema import check_labelled_pairs, check_pairs_table
 from i2pa.posts.schema import check_posts_table
-from i2pa.training.absolute import PostFacts, post_facts
+from i2pa.training.absolute import known_facts
 from i2pa.training.features import Progress, Warn, as_warning
 from i2pa.training.gather import CALIBRATION, PLAIN_L2, Gathered, gather
 from i2pa.training.labelled import with_clock, with_noise
@@ -26,7 +26,7 @@ from i2pa.training.losses import loss_named
 from i2pa.training.measure import calibrate, evaluate, reference
 from i2pa.training.missing import check_named, check_readable
 from i2pa.training.network import VALIDATION, check_validation, put_head, train_network
-from i2pa.training.pairset import TRAIN, by_split, is_graded, pair_set
+from i2pa.training.pairset import TRAIN, by_split, pair_set
 from i2pa.training.probe import (
     CrossValidation,
     Head,
@@ -96,7 +96,7 @@ def train(
     _check_arguments(pairs, recipe, posts, validate_on, calibrate_on, version)
     _advise_on_precision(recipe, warn or as_warning)
     validation = (validate_on or {}).get(VALIDATION)
-    facts = _facts(recipe, posts, [pairs] if validation is None else [pairs, validation])
+    facts = known_facts(recipe, posts, [pairs] if validation is None else [pairs, validation])
     carried = backbone_weights(
         recipe.backbone, weights, pixel_scaling=recipe.pixel_scaling, seed=recipe.seed
     )
@@ -177,27 +177,6 @@ def _advise_on_precision(recipe: Recipe | NetworkRecipe, warn: Warn) -> None:
             "float16 is made for CUDA, and this machine trains on its processor: float32 or "
             "bfloat16 may be many times faster here"
         )
-
-
-def _facts(
-    recipe: Recipe | NetworkRecipe, posts: pa.Table | None, pairs: Sequence[pa.Table]
-) -> PostFacts | None:
-    """What is known of the posts of all pairs, where the recipe learns likes."""
-    if trains_pairs(recipe):
-        if posts is not None:
-            raise UserInputError(
-                f"--posts means nothing to the recipe {recipe.name}",
-                remedy="leave it out, or choose another --recipe",
-            )
-        return None
-    if any(is_graded(table) for table in pairs):
-        raise DataError("graded pictures have no likes", remedy="train them with --recipe probe")
-    if posts is None:
-        raise DataError(
-            f"the recipe {recipe.name} learns from facts of the posts, and there are no posts",
-            remedy="give --posts the posts.parquet that the pairs were made from",
-        )
-    return post_facts(posts, pairs)
 
 
 @dataclass(frozen=True)
