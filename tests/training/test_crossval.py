@@ -194,6 +194,16 @@ def test_likes_are_known_of_further_pairs_too(pictures, asked):
         assert len(trial.facts.of(everything.pairs, everything.table)) == 2 * (4 + 4)
 
 
+def test_no_head_to_start_from_has_seen_a_user_that_is_judged(pictures, asked):
+    pairs, folder = pictures
+    own = of_user(pairs, "u0", "u1", "u2")
+    cross_validate(own, folder, FINETUNE, folds=3, start=pairs)
+    for _, (*_, begins, _) in asked:
+        assert set(begins.table["user_id"].to_pylist()) == {"u3", "u4"}
+    with pytest.raises(DataError, match="nothing to start from but the users that are judged"):
+        cross_validate(own, folder, FINETUNE, folds=3, start=own)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "recipe",

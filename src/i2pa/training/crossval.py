@@ -56,12 +56,12 @@ def cross_validate(
 
     `also` are further pairs to learn from in every fold, of other users (those in `pairs` are left
     out) or graded pictures, a user or graded set counting like any other; with `own` False they
-    alone are learnt from. A network that begins with a head begins with one fitted to `start`, else
-    to what it learns from. Of a fold's own users a quarter is held out of learning for the epoch
-    and the temperature; a head, which takes seconds, is chosen by cross-validation among them and
-    then fitted to all. `posts` holds those of `also` as well. `kept` is a folder that keeps each
-    fold's results and checkpoints, so that the same call goes on. `posts`, `warn` and what is
-    raised are otherwise as in `train`.
+    alone are learnt from. A network that begins with a head begins with one fitted to `start`, from
+    which users in `pairs` are left out too, else to what it learns from. Of a fold's own users a
+    quarter is held out of learning for the epoch and the temperature; a head, which takes seconds,
+    is chosen by cross-validation among them and then fitted to all. `posts` holds those of `also`
+    as well. `kept` is a folder that keeps each fold's results and checkpoints, so that the same
+    call goes on. `posts`, `warn` and what is raised are otherwise as in `train`.
     """
     check_recipe(recipe)
     check_posts_table(posts)
@@ -139,9 +139,15 @@ def _judge_once(
     others = [] if also is None else [Listed.of(also, features, recipe).without(tested.user)]
     if not own and not sum(len(one.pairs) for one in others):
         raise DataError("there is nothing to learn from but the users that are judged")
-    begins = None if start is None else [Listed.of(start, features, recipe)]
+    begins = None if start is None else Listed.of(start, features, recipe).without(tested.user)
+    if begins is not None and not len(begins.pairs):
+        raise DataError(
+            "there is nothing to start from but the users that are judged",
+            remedy="give pairs of other users as start, or leave it out",
+        )
     everyone = Listed.of(pairs, features, recipe)
-    plan = fold_plan(recipe, carried, [pairs, also, start], facts, own, folds)
+    tables = [pairs, also, None if begins is None else begins.table]
+    plan = fold_plan(recipe, carried, tables, facts, own, folds)
     found = []
     for k in range(folds):
         mine, out = (np.flatnonzero(side) for side in (fold != k, fold == k))
