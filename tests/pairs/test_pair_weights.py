@@ -1,4 +1,4 @@
-"""A file of pairs whose weights cannot weigh is refused in one line."""
+"""Pairs whose weights cannot weigh, or whose p is no probability, are refused in one line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from i2pa.errors import DataError
-from i2pa.pairs.schema import PAIRS, check_pair_weights, read_pairs, write_pairs
+from i2pa.pairs.schema import (
+    PAIRS,
+    check_labelled_pairs,
+    check_pair_weights,
+    read_labelled_pairs,
+    read_pairs,
+    write_pairs,
+)
 
 
 def weighing(*weights: float | None) -> pa.Table:
@@ -47,3 +54,27 @@ def test_weights_that_can_weigh_pass(weights: list[float]) -> None:
     else:
         with pytest.raises(DataError):
             check_pair_weights(table, "pairs")
+
+
+def labelled(*p: float | None) -> pa.Table:
+    table = weighing(*[1.0] * len(p))
+    return table.set_column(table.column_names.index("p"), "p", pa.array(p, pa.float64()))
+
+
+@pytest.mark.parametrize("bad", [None, float("nan"), -0.01, 1.01, float("inf")])
+def test_learning_refuses_what_is_no_probability(bad: float | None, tmp_path: Path) -> None:
+    file = tmp_path / "pairs.parquet"
+    write_pairs(labelled(1.0, bad, 0.0, bad), file)
+    with pytest.raises(DataError) as refused:
+        read_labelled_pairs(file)
+    assert str(refused.value) == (
+        f"{file}: column p: 2 of 4 values are empty, NaN or outside 0 to 1; "
+        "fill it with the probability that the winner is the better one, such as 1"
+    )
+    # The audit of a list needs none.
+    assert read_pairs(file).num_rows == 4
+
+
+def test_every_probability_passes() -> None:
+    check_labelled_pairs(labelled(0.0, 0.3, 1.0), "pairs")
+    check_labelled_pairs(labelled(), "pairs")

@@ -28,6 +28,7 @@ from i2pa.training.absolute import (
     AbsoluteNetwork,
     LikesFit,
     LikesObjective,
+    PostBatch,
     Standard,
     likes_fit,
     post_facts,
@@ -255,6 +256,18 @@ def test_every_post_is_met_once_an_epoch(pairs, album, tmp_path) -> None:
         assert sorted(met.tolist()) == list(range(objective.size))
     one, other = (objective.batches(epoch, 1)[0][0].post for epoch in (1, 2))
     assert (one != other).any()
+
+
+def test_a_part_without_posts_leaves_the_network_as_it_is(pairs, album, tmp_path) -> None:
+    _, absolute, _, _ = run(pairs, album, tmp_path / "run", epochs=1)
+    network = absolute.network.train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    nobody = PostBatch(*(np.array([], np.int64),) * 2)
+    (pictures,) = PictureFeed([], TINY).batches([nobody.images])
+    value, _ = absolute.objective.loss(network, nobody, pictures, 1)
+    value.backward()
+    assert all(torch.equal(kept, before[name]) for name, kept in network.state_dict().items())
+    assert network.ranker.body[1].training
 
 
 def test_features_are_standardised_and_the_unknown_are_the_mean() -> None:

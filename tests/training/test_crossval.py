@@ -8,19 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from i2pa.errors import DataError
+from i2pa.errors import DataError, UserInputError
 from i2pa.models.backbones import backbone_weights
 from i2pa.pairs import PAIRS, pairs_from_levels
-from i2pa.training import FINETUNE, PROBE, cross_validate, crossval
+from i2pa.posts import POSTS
+from i2pa.training import ABSOLUTE, FINETUNE, PROBE, cross_validate, crossval
 from i2pa.training.absolute import PostFacts
 from i2pa.training.compare import OutOfFold, chance_of_best, chosen_within, gain
 from i2pa.training.features import Features
-from i2pa.training.fold import user_folds
-from i2pa.training.foldfile import fold_plan
+from i2pa.training.fold import Listed, Trial, user_folds
+from i2pa.training.foldfile import FoldResult, fold_plan
 from i2pa.training.pairset import PairSet, images_of
 from made_up import album
 
@@ -123,6 +125,83 @@ def test_pairs_without_a_picture_are_counted(pictures, monkeypatch):
     assert lost > 0
     assert found.without_picture == lost
     assert len(found.delta) == pairs.num_rows - lost
+
+
+def posts_of(pairs: pa.Table) -> pa.Table:
+    ids = [*pairs["winner_id"].to_pylist(), *pairs["loser_id"].to_pylist()]
+    nothing = dict.fromkeys(POSTS.names) | {"platform": "test"}
+    return pa.Table.from_pylist([nothing | {"post_id": post} for post in ids], schema=POSTS)
+
+
+def of_user(pairs: pa.Table, *users: str) -> pa.Table:
+    return pairs.filter(pc.is_in(pairs["user_id"], pa.array(users)))
+
+
+LIKES = replace(ABSOLUTE, backbone=PROBE.backbone)
+
+
+@pytest.fixture
+def asked(pictures, monkeypatch) -> list[tuple[Trial, tuple[object, ...]]]:
+    """What folds are asked to do, in place of doing it; pictures have no embeddings."""
+    _, folder = pictures
+    paths = tuple(sorted(folder.iterdir()))
+    row = {path.name: place for place, path in enumerate(paths)}
+    nothing = np.zeros((len(paths), 2))
+    found = []
+
+    def noted(trial: Trial, mine: Listed, out: Listed, *others: object) -> FoldResult:
+        found.append((trial, (mine, out, *others)))
+        return FoldResult([0.0] * len(out.pairs), [0.0] * len(out.pairs), 0.5, "nothing")
+
+    monkeypatch.setattr(Trial, "run", noted)
+    monkeypatch.setattr(
+        crossval, "_features", lambda *_: Features(row, paths, nothing, nothing, ())
+    )
+    return found
+
+
+def test_what_train_refuses_is_refused_before_a_picture_is_read(pictures, asked):
+    pairs, folder = pictures
+    graded = pairs_from_levels(pa.table({"image": ["a.png", "b.png"], "level": [1, 2]}))
+    posts = posts_of(pairs)
+    for error, says, recipe, more in [
+        (DataError, "there are no posts", LIKES, {}),
+        (UserInputError, "--posts means nothing", FINETUNE, {"posts": posts}),
+        (DataError, "graded pictures have no likes", LIKES, {"posts": posts, "also": graded}),
+        (DataError, "posts given lack 20 of the 20", LIKES, {"posts": posts.slice(0, 0)}),
+    ]:
+        with pytest.raises(error, match=says):
+            cross_validate(pairs, folder, recipe, folds=2, **more)
+    for column in ("weight", "p"):
+        place = pairs.column_names.index(column)
+        bad = pairs.set_column(place, column, pa.array([-1.0] * pairs.num_rows))
+        for name, tables in {
+            "pairs": {"pairs": bad},
+            "also": {"pairs": pairs, "also": bad},
+            "start": {"pairs": pairs, "start": bad},
+        }.items():
+            with pytest.raises(DataError, match=f"{name}: column {column}: 10 of 10 values"):
+                cross_validate(images=folder, recipe=FINETUNE, folds=2, **tables)
+    assert not asked
+
+
+def test_likes_are_known_of_further_pairs_too(pictures, asked):
+    pairs, folder = pictures
+    own, other = of_user(pairs, "u0", "u1", "u2"), of_user(pairs, "u3", "u4")
+    cross_validate(own, folder, LIKES, folds=3, also=other, posts=posts_of(pairs))
+    for trial, (mine, _, others, *_) in asked:
+        everything = Listed.all([mine, *others])
+        assert len(trial.facts.of(everything.pairs, everything.table)) == 2 * (4 + 4)
+
+
+def test_no_head_to_start_from_has_seen_a_user_that_is_judged(pictures, asked):
+    pairs, folder = pictures
+    own = of_user(pairs, "u0", "u1", "u2")
+    cross_validate(own, folder, FINETUNE, folds=3, start=pairs)
+    for _, (*_, begins, _) in asked:
+        assert set(begins.table["user_id"].to_pylist()) == {"u3", "u4"}
+    with pytest.raises(DataError, match="nothing to start from but the users that are judged"):
+        cross_validate(own, folder, FINETUNE, folds=3, start=own)
 
 
 @pytest.mark.slow

@@ -28,12 +28,14 @@ from torch import Tensor
 
 from i2pa.errors import DataError, ModelError
 from i2pa.models.registry import CHECKPOINT_FILE
-from i2pa.training.batches import epoch_batches, shares
+from i2pa.training.batches import Floats, Ints, epoch_batches, shares
 from i2pa.training.checkpoint import last_epoch
 from i2pa.training.feed import PictureFeed
 from i2pa.training.loop import Fitted, fit
 from i2pa.training.losses import LOSSES
+from i2pa.training.pairwise import PairObjective
 from i2pa.training.recipes import NetworkRecipe
+from i2pa.training.validation import rate_pictures, validate
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +158,21 @@ def test_gradients_in_parts_are_those_of_the_whole(album: list[Path], tmp_path: 
     assert_close(*weights)
 
 
+def test_a_part_without_pairs_leaves_the_network_as_it_is(album: list[Path]) -> None:
+    trained = without_dropout().train()
+    before = {name: value.clone() for name, value in trained.state_dict().items()}
+    batch = epoch_batches(TRAIN, 1, seed=0, epoch=1)[0]
+    _, empty = shares(batch, 2)
+    (pictures,) = PictureFeed(album, TINY).batches([empty.images])
+    value, counts = PairObjective(TRAIN, RECIPE).loss(trained, empty, pictures, len(batch))
+    value.backward()
+    assert same(before, trained.state_dict())
+    assert trained.ranker.body[1].training
+    # Every process has a gradient to share, if only of zeros.
+    assert all((parameter.grad == 0).all() for parameter in trained.parameters())
+    assert counts.tolist() == [0, 0, 0]
+
+
 def test_batches_hold_every_pair_once_whatever_the_sides() -> None:
     for by_user in (False, True):
         batches = epoch_batches(TRAIN, 7, seed=3, epoch=2, by_user=by_user)
@@ -189,14 +206,34 @@ def start(album: list[Path], folder: Path, epochs: int, *more: str, n: int = 1) 
 PORT = "29571"
 
 
-@pytest.mark.slow
-def test_two_processes_equal_one(album: list[Path], tmp_path: Path) -> None:
-    for n in (1, 2):
-        folder = tmp_path / str(n)
+@pytest.fixture(scope="module")
+def one_and_two(album: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Folders of a run by one process and by two."""
+    folders = [tmp_path_factory.mktemp(name) for name in ("one", "two")]
+    for n, folder in enumerate(folders, start=1):
         done = subprocess.run(start(album, folder, 2, n=n), capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-    one, two = (torch.load(tmp_path / n / "weights.pt", weights_only=True) for n in "12")
-    assert_close(one, two)
+    return folders
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(one_and_two: list[Path]) -> None:
+    assert_close(*(torch.load(folder / "weights.pt") for folder in one_and_two))
+
+
+@pytest.mark.slow
+def test_two_processes_rate_with_the_statistics_that_are_kept(
+    one_and_two: list[Path], album: list[Path]
+) -> None:
+    first, second = (torch.load(one_and_two[1] / f"moving-{rank}.pt") for rank in (0, 1))
+    assert same(first["weights"], second["weights"])
+    kept = network()
+    kept.load_state_dict(first["weights"])
+
+    def scored(rows: Ints) -> Floats:
+        return rate_pictures(kept, PictureFeed(album, TINY), rows, RECIPE, ALONE)[0]
+
+    assert first["val_loss"] == pytest.approx(validate(scored, VAL, downward=False)[0], abs=1e-6)
 
 
 @pytest.mark.slow

@@ -184,6 +184,19 @@ def test_weights_that_cannot_weigh_are_refused_in_every_part(pairs, album):
         train(weighing(parts, zero), album)
 
 
+def test_pairs_without_a_probability_are_refused_wherever_they_are_used(pairs, album):
+    place, n = pairs.column_names.index("p"), pairs.num_rows
+    bad = pairs.set_column(place, "p", pa.array([None, *[0.99] * (n - 1)], pa.float64()))
+    for name, given in {
+        "pairs": {"pairs": bad},
+        "validate_on['late']": {"pairs": pairs, "validate_on": {"late": bad}},
+        "calibrate_on": {"pairs": pairs, "calibrate_on": bad},
+    }.items():
+        with pytest.raises(DataError) as refused:
+            train(images=album, **given)
+        assert str(refused.value).startswith(f"{name}: column p: 1 of {n} values are empty")
+
+
 def test_float16_without_cuda_is_warned_of(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     said = []

@@ -1,5 +1,8 @@
 """A tiny network and pairs for it; as a script, one process of a run on them.
 
+Where there are several, each trains once more, with statistics that move, and keeps what it ends
+with.
+
 python tiny.py ALBUM FOLDER EPOCHS [--resume]
 """
 
@@ -111,3 +114,9 @@ if __name__ == "__main__":
         )
         if mine.is_first:
             torch.save(trained.state_dict(), folder / "weights.pt")
+        if mine.n > 1:
+            moving = network()
+            feed, recipe = PictureFeed(files_of(album), TINY), replace(RECIPE, epochs=1)
+            fitted = fit(moving, TRAIN, VAL, feed, recipe, folder, processes=mine)
+            kept = {"weights": moving.state_dict(), "val_loss": fitted.history[0].val_loss}
+            torch.save(kept, folder / f"moving-{mine.rank}.pt")

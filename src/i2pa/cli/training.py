@@ -162,7 +162,7 @@ def train(
         import matplotlib  # noqa: F401
 
         from i2pa.models.registry import CHECKPOINT_FILE
-        from i2pa.pairs import read_pairs
+        from i2pa.pairs.schema import read_labelled_pairs
         from i2pa.posts import load_posts
         from i2pa.training import Recipe, check_run_folder, write_run
         from i2pa.training import train as train_model
@@ -206,11 +206,11 @@ def train(
     measured = _labelled(validate or [])
     files = {pairs.name: pairs, **measured} | ({calibrate.name: calibrate} if calibrate else {})
     files |= {posts.name: posts} if posts else {}
-    learn = read_pairs(pairs)
+    learn = read_labelled_pairs(pairs)
     if not learn.num_rows:
         raise DataError("holds no pairs", where=str(pairs), remedy="i2pa pairs tells why")
-    validate_on = {label: read_pairs(path) for label, path in measured.items()}
-    calibrate_on = read_pairs(calibrate) if calibrate else None
+    validate_on = {label: read_labelled_pairs(path) for label, path in measured.items()}
+    calibrate_on = read_labelled_pairs(calibrate) if calibrate else None
     facts = load_posts(posts, POST_COLUMNS) if posts else None
     if folds:
         # That they cannot be made should be told before hours of training.

@@ -93,6 +93,22 @@ def check_pair_weights(pairs: pa.Table, where: str) -> None:
         )
 
 
+def check_labelled_pairs(pairs: pa.Table, where: str) -> None:
+    """Refuse pairs that cannot be learnt from or measured on by their `weight` or their `p`.
+
+    Raises DataError as `check_pair_weights`, and where some `p` is no probability.
+    """
+    check_pair_weights(pairs, where)
+    p = pairs["p"].cast(pa.float64()).to_numpy()
+    bad = int((~((p >= 0) & (p <= 1))).sum())
+    if bad:
+        raise DataError(
+            f"column p: {bad:,} of {len(p):,} values are empty, NaN or outside 0 to 1",
+            where=where,
+            remedy="fill it with the probability that the winner is the better one, such as 1",
+        )
+
+
 def with_metadata(pairs: pa.Table, facts: Mapping[str, str]) -> pa.Table:
     """Say in the table's metadata how its pairs were made; keys get the prefix `i2pa.`."""
     all_facts = {"format": FORMAT, "version": version("i2pa"), **facts}
@@ -207,4 +223,11 @@ def read_pairs(path: str | os.PathLike[str]) -> pa.Table:
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"damaged ({error})", where=str(file), remedy=remedy) from error
     check_pair_weights(pairs, str(file))
+    return pairs
+
+
+def read_labelled_pairs(path: str | os.PathLike[str]) -> pa.Table:
+    """Pairs to learn from or to measure on: as `read_pairs`, and each has its `p`."""
+    pairs = read_pairs(path)
+    check_labelled_pairs(pairs, str(Path(path)))
     return pairs

@@ -9,6 +9,7 @@ log of the likes, end to end; pairs are then judged by the ranker's number alone
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -21,15 +22,15 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor, nn
 
-from i2pa.errors import DataError
+from i2pa.errors import DataError, UserInputError
 from i2pa.metrics.accuracy import pairwise_correct
 from i2pa.models.initialise import he_initialise
 from i2pa.models.ranker import Ranker
 from i2pa.training.batches import Floats, Ints, LabelledPairs
 from i2pa.training.feed import Fed
-from i2pa.training.objective import Network, Scored, autocast, nothing
-from i2pa.training.pairset import PairSet
-from i2pa.training.recipes import NetworkRecipe
+from i2pa.training.objective import Network, Scored, autocast, norms_at_rest, nothing
+from i2pa.training.pairset import PairSet, is_graded
+from i2pa.training.recipes import NetworkRecipe, Recipe, trains_pairs
 from i2pa.words import many
 
 FEATURES = ("followers", "followings", "user_posts", "tags", "mentions", "caption_length")
@@ -114,6 +115,31 @@ class Posts:
 
     def __len__(self) -> int:
         return len(self.row)
+
+
+def known_facts(
+    recipe: Recipe | NetworkRecipe, posts: pa.Table | None, pairs: Sequence[pa.Table]
+) -> PostFacts | None:
+    """What is known of the posts of all pairs, where the recipe learns likes; None elsewhere.
+
+    Raises UserInputError where posts are given and mean nothing, DataError where they are needed
+    and missing, or the pairs are of graded pictures.
+    """
+    if trains_pairs(recipe):
+        if posts is not None:
+            raise UserInputError(
+                f"--posts means nothing to the recipe {recipe.name}",
+                remedy="leave it out, or choose another --recipe",
+            )
+        return None
+    if any(is_graded(table) for table in pairs):
+        raise DataError("graded pictures have no likes", remedy="train them with --recipe probe")
+    if posts is None:
+        raise DataError(
+            f"the recipe {recipe.name} learns from facts of the posts, and there are no posts",
+            remedy="give --posts the posts.parquet that the pairs were made from",
+        )
+    return post_facts(posts, pairs)
 
 
 def post_facts(posts: pa.Table, pairs: Sequence[pa.Table]) -> PostFacts:
@@ -239,7 +265,8 @@ class LikesObjective:
         pixels, features = pictures.pixels, self.features[post]
         if not len(post):
             pixels, features = nothing(pixels), np.zeros((1, len(FEATURES)), np.float32)
-        with autocast(device, self.recipe):
+        resting = nullcontext() if len(post) else norms_at_rest(network)
+        with autocast(device, self.recipe), resting:
             predicted = network(
                 torch.from_numpy(pixels).to(device), torch.from_numpy(features).to(device)
             )

@@ -20,9 +20,9 @@ from i2pa.images.named import Folders
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import BackboneWeights, WeightsSource, backbone_weights
 from i2pa.models.registry import CHECKPOINT_FILE
-from i2pa.pairs.schema import check_pairs_table
+from i2pa.pairs.schema import check_labelled_pairs, check_pairs_table
 from i2pa.posts.schema import check_posts_table
-from i2pa.training.absolute import post_facts
+from i2pa.training.absolute import PostFacts, known_facts
 from i2pa.training.compare import OutOfFold
 from i2pa.training.features import Features, Progress, Warn, image_features
 from i2pa.training.fold import Listed, Trial, check_users, user_folds
@@ -56,19 +56,22 @@ def cross_validate(
 
     `also` are further pairs to learn from in every fold, of other users (those in `pairs` are left
     out) or graded pictures, a user or graded set counting like any other; with `own` False they
-    alone are learnt from. A network that begins with a head begins with one fitted to `start`, else
-    to what it learns from. Of a fold's own users a quarter is held out of learning for the epoch
-    and the temperature; a head, which takes seconds, is chosen by cross-validation among them and
-    then fitted to all. `kept` is a folder that keeps each fold's results and checkpoints, so that
-    the same call goes on. `warn` and what is raised are as in `train`.
+    alone are learnt from. A network that begins with a head begins with one fitted to `start`, from
+    which users in `pairs` are left out too, else to what it learns from. Of a fold's own users a
+    quarter is held out of learning for the epoch and the temperature; a head, which takes seconds,
+    is chosen by cross-validation among them and then fitted to all. `posts` holds those of `also`
+    as well. `kept` is a folder that keeps each fold's results and checkpoints, so that the same
+    call goes on. `posts`, `warn` and what is raised are otherwise as in `train`.
     """
     check_recipe(recipe)
     check_posts_table(posts)
     for name, table in (("pairs", pairs), ("also", also), ("start", start)):
         if table is not None or name == "pairs":
             check_pairs_table(table, name)
+            check_labelled_pairs(table, name)
     good = isinstance(folds, Integral) and folds >= 2
     require(good, "folds", folds, "a whole number from 2")
+    facts = known_facts(recipe, posts, [pairs] if also is None else [pairs, also])
     carried = _carried(recipe, weights)
     tables = [table for table in (pairs, also, start) if table is not None]
     features = _features(tables, images, recipe, carried, progress, warn)
@@ -81,7 +84,7 @@ def cross_validate(
         also=also,
         own=own,
         start=start,
-        posts=posts,
+        facts=facts,
         kept=kept,
         training_progress=training_progress,
     )
@@ -121,14 +124,13 @@ def _judge_once(
     also: pa.Table | None = None,
     own: bool = True,
     start: pa.Table | None = None,
-    posts: pa.Table | None,
+    facts: PostFacts | None,
     kept: Path | None,
     training_progress: Progress | None,
 ) -> OutOfFold:
     """See `cross_validate`; `features` are those of all pictures, `carried` the backbone's."""
-    tested, table = pair_set(pairs, features.row)
+    tested, _ = pair_set(pairs, features.row)
     fold = user_folds(tested, folds)
-    facts = None if posts is None else post_facts(posts, [table])
     feed = None
     if isinstance(recipe, NetworkRecipe):
         with processes() as alone:
@@ -137,9 +139,15 @@ def _judge_once(
     others = [] if also is None else [Listed.of(also, features, recipe).without(tested.user)]
     if not own and not sum(len(one.pairs) for one in others):
         raise DataError("there is nothing to learn from but the users that are judged")
-    begins = None if start is None else [Listed.of(start, features, recipe)]
+    begins = None if start is None else Listed.of(start, features, recipe).without(tested.user)
+    if begins is not None and not len(begins.pairs):
+        raise DataError(
+            "there is nothing to start from but the users that are judged",
+            remedy="give pairs of other users as start, or leave it out",
+        )
     everyone = Listed.of(pairs, features, recipe)
-    plan = fold_plan(recipe, carried, [pairs, also, start], facts, own, folds)
+    tables = [pairs, also, None if begins is None else begins.table]
+    plan = fold_plan(recipe, carried, tables, facts, own, folds)
     found = []
     for k in range(folds):
         mine, out = (np.flatnonzero(side) for side in (fold != k, fold == k))
@@ -193,6 +201,7 @@ def left_out_users(
     Where `pairs` has a split only its train part takes part. Raises as `to_leave_out`.
     """
     learn = to_leave_out(pairs, folds)
+    facts = known_facts(recipe, posts, [learn])
     carried = _carried(recipe, weights)
     features = _features([learn], images, recipe, carried, None, warn)
     found = _judge_once(
@@ -201,7 +210,7 @@ def left_out_users(
         recipe,
         carried,
         folds=folds,
-        posts=posts,
+        facts=facts,
         kept=kept,
         training_progress=training_progress,
     )

@@ -126,7 +126,7 @@ class Trial:
         mine: Listed,
         out: Listed,
         others: Sequence[Listed],
-        begins: Sequence[Listed] | None,
+        begins: Listed | None,
         place: Path,
     ) -> FoldResult:
         """Learn from `mine` and `others`, choosing within `mine`, and judge the pairs `out`."""
@@ -172,7 +172,7 @@ class Trial:
         mine: Listed,
         inner: Ints,
         others: Sequence[Listed],
-        begins: Sequence[Listed] | None,
+        begins: Listed | None,
         place: Path,
     ) -> _Model:
         """The network trained on all but the inner fold 0, on which the epoch is chosen."""
@@ -184,7 +184,7 @@ class Trial:
             judging, begin = validation, used
             if begins is not None:
                 judging = learn.noisy(before) if self.own else learn
-                begin = Listed.all(begins).noisy(before)
+                begin = begins.noisy(before)
             if before.nuisance:
                 begin = replace(begin, pairs=with_clock(begin.pairs, begin.table))
             start = self._head_of(before, judging, [begin], inner, own=False).head

@@ -153,6 +153,8 @@ def fit(
                 _check_readable(feed, pairs, allow=allow_unreadable)
             total, right, n = processes.summed(sums).tolist()
             seconds = time.perf_counter() - start
+            # Each rates some of the pictures, and all are to rate with what is kept.
+            processes.share_buffers(network)
             check_weights(network, recipe, epoch=epoch)
             upward = aim.upward(scored)
             val_loss, val_accuracy = validate(scored, held_out, downward=_downward(upward))

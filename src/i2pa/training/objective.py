@@ -6,7 +6,8 @@ its loss is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -94,3 +95,20 @@ def nothing(inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """One picture of zeros like `inputs`: every process has to take part in every step, if only
     with nothing."""
     return np.zeros((1, *inputs.shape[1:]), inputs.dtype)
+
+
+@contextmanager
+def norms_at_rest(network: nn.Module) -> Iterator[None]:
+    """Inside, no batch norm takes up the statistics of what passes: for `nothing`."""
+    moving = [
+        module
+        for module in network.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training
+    ]
+    for module in moving:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module in moving:
+            module.train()

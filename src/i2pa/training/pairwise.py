@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ from i2pa.training.batches import (
 from i2pa.training.feed import Fed
 from i2pa.training.losses import PairLoss, gauge_penalty, loss_named, standardised
 from i2pa.training.nuisance import NuisanceTower, time_features
-from i2pa.training.objective import Network, Scored, autocast, nothing
+from i2pa.training.objective import Network, Scored, autocast, norms_at_rest, nothing
 from i2pa.training.recipes import NetworkRecipe
 
 
@@ -110,7 +111,7 @@ def _loss(
     times = time_features(part.a_time[good], part.b_time[good])
     if not good.size:
         pixels = nothing(pixels)
-    with autocast(device, recipe):
+    with autocast(device, recipe), nullcontext() if good.size else norms_at_rest(network):
         judged, score, spread = network(
             *(torch.from_numpy(array).to(device) for array in (pixels, a, b)), times.to(device)
         )

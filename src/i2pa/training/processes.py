@@ -39,6 +39,12 @@ class Processes:
             return held
         return nullcontext()
 
+    def share_buffers(self, network: nn.Module) -> None:
+        """Give every process the first's buffers: each has batch norm's statistics of its own."""
+        if self.n > 1:
+            for buffer in network.buffers():
+                distributed.broadcast(buffer, src=0)
+
     def summed(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """The sum over processes, in each."""
         if self.n == 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
@@ -12,13 +12,13 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import torch
 
-from i2pa.errors import DataError, UserInputError, require
+from i2pa.errors import require
 from i2pa.images.named import Folders
 from i2pa.models.backbones import BackboneWeights, WeightsSource, backbone_weights, load_weights
 from i2pa.models.ranker import Ranker
-from i2pa.pairs.schema import check_pair_weights, check_pairs_table
+from i2pa.pairs.schema import check_labelled_pairs, check_pairs_table
 from i2pa.posts.schema import check_posts_table
-from i2pa.training.absolute import PostFacts, post_facts
+from i2pa.training.absolute import known_facts
 from i2pa.training.features import Progress, Warn, as_warning
 from i2pa.training.gather import CALIBRATION, PLAIN_L2, Gathered, gather
 from i2pa.training.labelled import with_clock, with_noise
@@ -26,7 +26,7 @@ from i2pa.training.losses import loss_named
 from i2pa.training.measure import calibrate, evaluate, reference
 from i2pa.training.missing import check_named, check_readable
 from i2pa.training.network import VALIDATION, check_validation, put_head, train_network
-from i2pa.training.pairset import TRAIN, by_split, is_graded, pair_set
+from i2pa.training.pairset import TRAIN, by_split, pair_set
 from i2pa.training.probe import (
     CrossValidation,
     Head,
@@ -88,15 +88,15 @@ def train(
     who those users are, in the name of the reference. `progress` is told pictures embedded and all,
     `training_progress` pairs seen and all; `warn` one line where the cache cannot be used and the
     work goes on without it, or where the precision is not made for this machine (default: a
-    RuntimeWarning). Raises DataError where nothing can be learnt, weights of pairs are no weights,
-    users overlap or posts are missing, UserInputError where a name in `validate_on` is that of a
-    part of `pairs` or the recipe has no use for `posts`, and ModelError where the backbone or its
-    weights cannot be used, or training diverges.
+    RuntimeWarning). Raises DataError where nothing can be learnt, weights of pairs are no weights
+    or their `p` no probabilities, users overlap or posts are missing, UserInputError where a name
+    in `validate_on` is that of a part of `pairs` or the recipe has no use for `posts`, and
+    ModelError where the backbone or its weights cannot be used, or training diverges.
     """
     _check_arguments(pairs, recipe, posts, validate_on, calibrate_on, version)
     _advise_on_precision(recipe, warn or as_warning)
     validation = (validate_on or {}).get(VALIDATION)
-    facts = _facts(recipe, posts, [pairs] if validation is None else [pairs, validation])
+    facts = known_facts(recipe, posts, [pairs] if validation is None else [pairs, validation])
     carried = backbone_weights(
         recipe.backbone, weights, pixel_scaling=recipe.pixel_scaling, seed=recipe.seed
     )
@@ -149,20 +149,20 @@ def _check_arguments(
 ) -> None:
     """Refuse arguments of another type before the work."""
     check_pairs_table(pairs)
-    check_pair_weights(pairs, "pairs")
+    check_labelled_pairs(pairs, "pairs")
     learn, held_out = by_split(pairs)
     for part, table in {TRAIN: learn, **held_out}.items() if held_out else ():
-        check_pair_weights(table, f"pairs, part {part!r}")
+        check_labelled_pairs(table, f"pairs, part {part!r}")
     check_recipe(recipe)
     check_posts_table(posts)
     are_named = validate_on is None or isinstance(validate_on, Mapping)
     require(are_named, "validate_on", validate_on, "a mapping of names to tables of pairs")
     for name, table in (validate_on or {}).items():
         check_pairs_table(table, f"validate_on[{name!r}]")
-        check_pair_weights(table, f"validate_on[{name!r}]")
+        check_labelled_pairs(table, f"validate_on[{name!r}]")
     if calibrate_on is not None:
         check_pairs_table(calibrate_on, "calibrate_on")
-        check_pair_weights(calibrate_on, "calibrate_on")
+        check_labelled_pairs(calibrate_on, "calibrate_on")
     good = isinstance(version, Integral) and version >= 1
     require(good, "version", version, "a whole number above 0")
 
@@ -177,27 +177,6 @@ def _advise_on_precision(recipe: Recipe | NetworkRecipe, warn: Warn) -> None:
             "float16 is made for CUDA, and this machine trains on its processor: float32 or "
             "bfloat16 may be many times faster here"
         )
-
-
-def _facts(
-    recipe: Recipe | NetworkRecipe, posts: pa.Table | None, pairs: Sequence[pa.Table]
-) -> PostFacts | None:
-    """What is known of the posts of all pairs, where the recipe learns likes."""
-    if trains_pairs(recipe):
-        if posts is not None:
-            raise UserInputError(
-                f"--posts means nothing to the recipe {recipe.name}",
-                remedy="leave it out, or choose another --recipe",
-            )
-        return None
-    if any(is_graded(table) for table in pairs):
-        raise DataError("graded pictures have no likes", remedy="train them with --recipe probe")
-    if posts is None:
-        raise DataError(
-            f"the recipe {recipe.name} learns from facts of the posts, and there are no posts",
-            remedy="give --posts the posts.parquet that the pairs were made from",
-        )
-    return post_facts(posts, pairs)
 
 
 @dataclass(frozen=True)
