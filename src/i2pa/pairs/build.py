@@ -152,7 +152,7 @@ def build_pairs(
             except OrderError:
                 pass
         by = run_columns(rules)
-        columns = [*how.columns(), "image_shared"]
+        columns = list(dict.fromkeys([*how.columns(), "image_shared"]))
         sorted_posts = in_order(source, columns, by, spill, memory, threads)
         ordered = _Ordered(sorted_posts, source, how, memory, threads, trusted=True)
         return _build(ordered, facts, out, progress)
