@@ -270,6 +270,12 @@ def test_an_account_export_is_a_folder_without_likes(
         (("--days", 0), "--days is 0, but must be a whole number above 0; --without dates"),
         (("--rules", "same-user-wide", "--days", -1), "--days is -1, but must be a whole number"),
         (("--window-hours", "nan"), "--window-hours is nan, but must be a finite number above 0"),
+        (("--window-hours", 1e10), "--window-hours is 1e+10, but must be at most 2,400,000"),
+        (("--days", 10**19), "--days is 10000000000000000000, but must be at most 100,000; --wit"),
+        (
+            ("--max-pairs-per-user", 3, "--without", "same-user"),
+            "--max-pairs-per-user and --without same-user do not go together; leave one out",
+        ),
         (("--sigma", 0), "--sigma is 0, but must be a finite number above 0"),
         (("--min-age-days", -1), "must be a finite number from 0; --without age switches the rule"),
         (("--max-caption-words", -1), "--max-caption-words is -1, but must be a whole number from"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -157,6 +158,12 @@ def test_nothing_was_downloaded_in_the_future() -> None:
         build_pairs(make_posts({}, {}), downloaded_at=soon)
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:00:00-05:00"])
+def test_a_download_in_no_year_of_utc_is_one_line(text: str) -> None:
+    with pytest.raises(UserInputError, match=f"{re.escape(text)} is outside the years 1 to 9999"):
+        build_pairs(make_posts({}, {}), downloaded_at=datetime.fromisoformat(text))
+
+
 def test_one_pair_in_full_and_back_from_disk(tmp_path: Path) -> None:
     later = START + timedelta(days=2)
     posts = make_posts({"image": "a.jpg"}, {"likes": 300, "uploaded_at": later})
@@ -196,6 +203,10 @@ def test_wrong_calls() -> None:
         build_pairs(posts, matching="best")  # type: ignore[arg-type]
     with pytest.raises(UserInputError, match="no amount of memory"):
         build_pairs(posts, memory_limit="plenty")
+    with pytest.raises(UserInputError, match="but must be at most 1,000,000,000"):
+        build_pairs(posts, candidates=10**30)
+    with pytest.raises(UserInputError, match="but must be at most 1,024"):
+        build_pairs(posts, threads=10**30)
     with pytest.raises(DataError, match="no column tags_key"):
         build_pairs(posts.drop_columns(["tags_key"]))
 

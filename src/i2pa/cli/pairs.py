@@ -49,6 +49,7 @@ NUMBERS_OF = (
     ("max_caption_words", "--max-caption-words", "caption-words"),
     ("min_likes", "--min-likes", "min-likes"),
     ("hashtag_tolerance", "--hashtag-tolerance", "hashtags"),
+    ("max_pairs_per_user", "--max-pairs-per-user", "same-user"),
 )
 
 NAME = "levels"

@@ -61,6 +61,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CANDIDATES = 64
 """How many later posts each post looks at, unless asked otherwise."""
 
+_MOST_CANDIDATES = 1_000_000_000
+_MOST_THREADS = 1024
+
 _UNWRITTEN = 8
 """Blocks whose pairs may wait for the disk."""
 
@@ -117,10 +120,14 @@ def build_pairs(
         )
     require(isinstance(rules, PairRules), "rules", rules, "PairRules, such as i2pa.pairs.PAPER")
     require(isinstance(seed, Integral), "seed", seed, "a whole number")
-    for name, number in (("candidates", candidates), ("threads", threads)):
+    for name, number, most in (
+        ("candidates", candidates, _MOST_CANDIDATES),
+        ("threads", threads, _MOST_THREADS),
+    ):
         good = isinstance(number, Integral) and number >= 1
         good = good or (name == "threads" and number is None)
         require(good, name, number, "a whole number above 0")
+        require(number is None or number <= most, name, number, f"at most {most:,}")
     source = _checked(posts)
     if out is not None and isinstance(source, Path):
         check_not_input(out, source)
