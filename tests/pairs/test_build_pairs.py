@@ -130,6 +130,25 @@ def test_no_eligible_pair_says_which_rule_and_what_relaxes_it() -> None:
     assert error({}) == "no eligible pair: 1 post cannot make one"
 
 
+def test_platforms_are_a_step_of_their_own_across_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    # One post a block: platforms are counted over all of them.
+    monkeypatch.setattr("i2pa.pairs.blocks.AT_ONCE", 1)
+    rules = replace(PAPER, same_user=False)
+    with pytest.raises(DataError) as caught:
+        build_pairs(make_posts({}, {"likes": 300, "platform": "q"}), rules)
+    assert str(caught.value) == (
+        "no eligible pair: 1 of 1 pair fail 'the same platform'; "
+        "no option pairs posts of two platforms"
+    )
+    tags = ({"user_id": f"u{i}", "caption": "#a" * (i % 2), "likes": 100 * 3**i} for i in range(4))
+    alone = {"platform": "q", "caption": "#a"}, {"platform": "r", "likes": None}
+    funnel = {step.rule: step for step in build_pairs(make_posts(*tags, *alone), rules).funnel}
+    step, after = funnel["the same platform"], funnel["the same hashtags"]
+    assert (step.before, step.after, step.relax, after.after) == (10, 6, "", 2)
+    one = build_pairs(make_posts({}, {"likes": 300}), rules)
+    assert "the same platform" not in [step.rule for step in one.funnel]
+
+
 @pytest.mark.parametrize("same_user", [True, False])
 def test_no_pair_for_want_of_a_measure_names_those_that_are_there(same_user: bool) -> None:
     def error(measure: Measure, *rows: dict[str, Any]) -> str:
