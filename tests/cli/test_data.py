@@ -173,6 +173,11 @@ def test_levels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["pairs", "posts.parquet", "-o", "z.json"], 2, "would hold Parquet, not json"),
         (["split", "posts.parquet", "-o", "z.tsv"], 2, "would hold Parquet, not tsv"),
         (["split", ".", "-o", "x"], 2, "is a folder; name a file of pairs"),
+        (
+            ["audit", "x", "--balance", "time", "-o", "w.csv"],
+            2,
+            "w.csv: would hold Parquet, not csv; name it w.parquet",
+        ),
         (["audit", "."], 2, "is a folder; name a file of pairs"),
         (["split", "x", "-o", "y", "--counts", "1,1,1", "--fractions", "1,0,0"], 2, "together"),
         (["pairs", "none.parquet", "-o", "x"], 2, "no such file"),
@@ -275,6 +280,22 @@ def test_an_account_export_is_a_folder_without_likes(
         (
             ("--max-pairs-per-user", 3, "--without", "same-user"),
             "--max-pairs-per-user and --without same-user do not go together; leave one out",
+        ),
+        (
+            ("--rules", "same-user-wide", "--matching", "maximum"),
+            "--matching maximum means nothing where one-image-one-pair is off; leave it out",
+        ),
+        (
+            ("--without", "one-image-one-pair", "--matching", "closest-in-time"),
+            "--matching closest-in-time means nothing where one-image-one-pair is off",
+        ),
+        (
+            ("--rules", "same-user-wide", "--assume-settled"),
+            "--assume-settled means nothing where the age rule is off; leave it out, or ask for",
+        ),
+        (
+            ("--without", "age", "--downloaded-at", "2019-06-28"),
+            "--downloaded-at means nothing where the age rule is off",
         ),
         (("--sigma", 0), "--sigma is 0, but must be a finite number above 0"),
         (("--min-age-days", -1), "must be a finite number from 0; --without age switches the rule"),

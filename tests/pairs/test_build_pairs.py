@@ -220,6 +220,8 @@ def test_wrong_calls() -> None:
     posts = make_posts({}, {"likes": 300})
     with pytest.raises(UserInputError, match="unknown matching"):
         build_pairs(posts, matching="best")  # type: ignore[arg-type]
+    with pytest.raises(UserInputError, match="'maximum' means nothing where one_image_one_pair"):
+        build_pairs(posts, SAME_USER_WIDE, matching="maximum")
     with pytest.raises(UserInputError, match="no amount of memory"):
         build_pairs(posts, memory_limit="plenty")
     with pytest.raises(UserInputError, match="but must be at most 1,000,000,000"):

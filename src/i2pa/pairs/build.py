@@ -119,6 +119,11 @@ def build_pairs(
             f"unknown matching {matching!r}", remedy=f"choose from {', '.join(MATCHINGS)}"
         )
     require(isinstance(rules, PairRules), "rules", rules, "PairRules, such as i2pa.pairs.PAPER")
+    if matching != "random" and not rules.one_image_one_pair:
+        raise UserInputError(
+            f"matching {matching!r} means nothing where one_image_one_pair is off",
+            remedy="leave it out",
+        )
     require(isinstance(seed, Integral), "seed", seed, "a whole number")
     for name, number, most in (
         ("candidates", candidates, _MOST_CANDIDATES),
