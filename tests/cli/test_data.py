@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_runner import run
+from command_runner import one_line, run
 
 from i2pa.pairs import read_pairs
 from i2pa.posts import load_posts
@@ -71,6 +71,23 @@ def test_from_export_to_split(
     assert read_pairs(parts)["split"].null_count == 0
     leftovers = [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
     assert leftovers == []
+
+
+def test_where_no_row_is_sound_all_are_among_the_rejects(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export, rejects = tmp_path / "export.csv", tmp_path / "posts.parquet.rejects.csv"
+    export.write_text("id,username,date,likes\n,u,2019-06-01,5\nb,u,soon,5\n")
+    rejects.write_text("of an older run")
+    code, out, err = run(capsys, "posts", export, "-o", tmp_path / "posts.parquet")
+    assert (code, out) == (1, "")
+    assert "none of 2 rows is sound; 1: post_id is missing; first: row 2, post_id" in err
+    assert one_line(err).endswith(f"; see {rejects}\n")
+    assert rejects.read_text().splitlines()[1:] == [
+        f'"{export}",2,"post_id is missing",',
+        f'"{export}",3,"uploaded_at is not a time","soon"',
+    ]
+    assert not (tmp_path / "posts.parquet").exists()
 
 
 def test_tables_for_people(
