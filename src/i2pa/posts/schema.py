@@ -24,7 +24,11 @@ class Column:
 
 
 COLUMNS = (
-    Column("platform", pa.string(), "where the post appeared; 'unknown' when nobody said"),
+    Column(
+        "platform",
+        pa.string(),
+        "where the post appeared, in lower case; 'unknown' when nobody said",
+    ),
     Column("user_id", pa.string(), "who posted; compared within a platform only"),
     Column("post_id", pa.string(), "unique within a platform; text, never a float"),
     Column("uploaded_at", TIME, "when it was posted"),

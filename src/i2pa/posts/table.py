@@ -108,6 +108,7 @@ def read_posts(
     require(is_map, "columns", columns, "a mapping, such as {'likes': 'like_count'}")
     for name, text in (("format", format), ("platform", platform)):
         require(text is None or isinstance(text, str), name, text, "text")
+    platform = (platform or "").strip().lower() or None
     if out is not None:
         check_not_input(out, *files)
     typed, broken, notes = [], [], Counter[str]()
