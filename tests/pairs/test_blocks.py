@@ -189,6 +189,19 @@ def test_what_is_no_table_of_posts_is_one_line(posts: pa.Table, tmp_path: Path) 
     assert [file.name for file in tmp_path.iterdir()] == ["posts.parquet"]
 
 
+def test_a_damaged_page_of_shared_pictures_is_one_line(posts: pa.Table, tmp_path: Path) -> None:
+    path = tmp_path / "posts.parquet"
+    write_posts(posts, path)
+    file = pq.read_metadata(path)
+    page = file.row_group(0).column(file.schema.names.index("image_shared"))
+    start = page.dictionary_page_offset or page.data_page_offset
+    whole = path.read_bytes()
+    size = page.total_compressed_size
+    path.write_bytes(whole[:start] + b"\xff" * size + whole[start + size :])
+    with pytest.raises(DataError, match=r"posts.parquet: damaged \(.*make it anew from the export"):
+        build_pairs(path)
+
+
 @pytest.mark.parametrize("folder", ["plain", "o'b [1] *"])
 def test_a_name_that_reads_as_a_pattern_is_one_file(
     folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from i2pa.cores import usable_cores
-from i2pa.errors import DataError, UserInputError, require
+from i2pa.errors import UserInputError, require
 from i2pa.files import check_not_input
 from i2pa.memory import kept_memory
 from i2pa.pairs.blocks import (
@@ -53,8 +53,8 @@ from i2pa.pairs.rules import PAPER, PairRules
 from i2pa.pairs.schema import PAIRS, pairs_writer, read_pairs, with_metadata
 from i2pa.pairs.summary import Summary, Tally
 from i2pa.posts.download_time import as_download_time
-from i2pa.posts.schema import MEASURES, POSTS
-from i2pa.posts.table import check_posts_file
+from i2pa.posts.schema import MEASURES, check_posts_columns
+from i2pa.posts.table import as_posts, check_posts_file, damaged
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -229,11 +229,7 @@ def _checked(posts: pa.Table | str | os.PathLike[str]) -> Posts:
         is_path = isinstance(posts, (str, os.PathLike))
         require(is_path, "posts", posts, "a pyarrow Table or the path of a posts.parquet")
         return check_posts_file(posts)
-    missing = [name for name in POSTS.names if name not in posts.column_names]
-    if missing:
-        raise DataError(
-            f"the posts have no column {missing[0]}", remedy="make them with i2pa posts"
-        )
+    check_posts_columns(posts)
     return posts
 
 
@@ -312,8 +308,14 @@ def _some_shared(posts: Posts) -> bool:
     if isinstance(posts, Path):
         if _never_true(posts, name):
             return False
-        posts = pq.read_table(posts, columns=[name])
-    return bool(pc.any(posts[name].cast(pa.bool_())).as_py())
+        try:
+            shared = pq.read_table(posts, columns=[name])
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(posts, error) from error
+        shared = as_posts(shared, str(posts))
+    else:
+        shared = as_posts(posts.select([name]), "the posts")
+    return bool(pc.any(shared[name]).as_py())
 
 
 def _never_true(posts: Path, name: str) -> bool:
