@@ -157,6 +157,26 @@ def test_levels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert read_pairs(pairs)["user_id"].to_pylist() == ["mine", "mine"]
 
 
+def test_the_options_that_are_named_for_hessels_pairs_make_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    title = "My cat number {} sits in a box that she found behind the house"
+    seconds_and_scores = {"a": (0, 900), "b": (30, 9), "c": (1000, 3), "d": (1031, 80)}
+    found = {
+        name: {"id": name, "time": 1388534400 + time, "score": score, "caption": title.format(time)}
+        for name, (time, score) in seconds_and_scores.items()
+    }
+    pairs = [{"ex1": found[one], "ex2": found[other]} for one, other in ("ab", "dc")]
+    (tmp_path / "aww_data.json").write_text(json.dumps({"pairs": pairs}))
+    posts, out = tmp_path / "posts.parquet", tmp_path / "pairs.parquet"
+    _, _, err = run(capsys, "posts", tmp_path / "aww_data.json", "-o", posts)
+    options = err.partition("i2pa pairs ")[2].split()
+    run_json(capsys, "pairs", posts, "-o", out, *options)
+    assert read_pairs(out).select(["winner_id", "loser_id"]).to_pylist() == [
+        {"winner_id": "a", "loser_id": "b"}
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
