@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,8 +23,6 @@ from i2pa.pairs import PAIRS, PAPER, SAME_USER_WIDE, PairRules, build_pairs, rea
 from i2pa.pairs.rules import Measure
 from i2pa.pairs.schema import metadata
 
-an_image = st.sampled_from([None, None, "a.jpg", "b.jpg"])
-a_picture_post = st.builds(lambda post, image: post | {"image": image}, a_post, an_image)
 some_rules = st.builds(
     PairRules,
     confidence=st.sampled_from([0.95, 0.6, None]),
@@ -44,7 +43,7 @@ some_rules = st.builds(
 
 
 @settings(deadline=None, max_examples=150)
-@given(st.lists(a_picture_post, min_size=2, max_size=14), some_rules, st.booleans())
+@given(st.lists(a_post, min_size=2, max_size=14), some_rules, st.booleans())
 def test_rules_equal_their_definition(
     rows: list[dict[str, Any]], rules: PairRules, settled: bool
 ) -> None:
@@ -52,6 +51,21 @@ def test_rules_equal_their_definition(
     found = pairs_of(posts, rules, assume_settled=settled)
     assert len(found) == len(set(found))
     assert set(found) == brute_force(posts, rules, settled=settled)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(a_post, min_size=2, max_size=14), some_rules, st.integers(1, 3))
+def test_a_cap_keeps_so_many_pairs_of_each_user(
+    rows: list[dict[str, Any]], rules: PairRules, cap: int
+) -> None:
+    posts = make_posts(*rows)
+    rules = replace(rules, same_user=True)
+    user = {post["post_id"]: (post["platform"], post["user_id"]) for post in posts.to_pylist()}
+    every = pairs_of(posts, rules)
+    kept = pairs_of(posts, replace(rules, max_pairs_per_user=cap))
+    assert set(kept) <= set(every)
+    all_of, kept_of = (Counter(user[winner] for winner, _ in pairs) for pairs in (every, kept))
+    assert kept_of == {name: min(n, cap) for name, n in all_of.items()}
 
 
 def test_few_likes_are_less_certain_where_counts_add_noise() -> None:
