@@ -18,6 +18,7 @@ from i2pa.audit.duplicates import connected, near_groups, near_pairs
 from i2pa.audit.pictures import read_pictures
 from i2pa.errors import DataError, UserInputError
 from i2pa.pairs.schema import with_metadata
+from i2pa.posts import POSTS
 
 
 def check(audit: Audit, name: str) -> Check:
@@ -161,5 +162,8 @@ def test_a_list_of_nothing_is_refused() -> None:
         audit_pairs(pairs_of(1).slice(0, 0))
     with pytest.raises(DataError, match="not a table of pairs: it has no platform"):
         audit_pairs(pa.table({"a": [1]}))
+    posts = POSTS.empty_table().drop_columns(["caption_words"])
+    with pytest.raises(DataError, match="the posts have no column caption_words; make them with"):
+        audit_pairs(pairs_of(2), posts=posts)
     with pytest.raises(DataError, match="weights must be"):
         audit_pairs(pairs_of(2, weight=[-1.0, 1.0]))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_runner import run
+from command_runner import one_line, run
 
 from i2pa.pairs import read_pairs
 from i2pa.posts import load_posts
@@ -71,6 +71,23 @@ def test_from_export_to_split(
     assert read_pairs(parts)["split"].null_count == 0
     leftovers = [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
     assert leftovers == []
+
+
+def test_where_no_row_is_sound_all_are_among_the_rejects(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export, rejects = tmp_path / "export.csv", tmp_path / "posts.parquet.rejects.csv"
+    export.write_text("id,username,date,likes\n,u,2019-06-01,5\nb,u,soon,5\n")
+    rejects.write_text("of an older run")
+    code, out, err = run(capsys, "posts", export, "-o", tmp_path / "posts.parquet")
+    assert (code, out) == (1, "")
+    assert "none of 2 rows is sound; 1: post_id is missing; first: row 2, post_id" in err
+    assert one_line(err).endswith(f"; see {rejects}\n")
+    assert rejects.read_text().splitlines()[1:] == [
+        f'"{export}",2,"post_id is missing",',
+        f'"{export}",3,"uploaded_at is not a time","soon"',
+    ]
+    assert not (tmp_path / "posts.parquet").exists()
 
 
 def test_tables_for_people(
@@ -140,6 +157,26 @@ def test_levels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert read_pairs(pairs)["user_id"].to_pylist() == ["mine", "mine"]
 
 
+def test_the_options_that_are_named_for_hessels_pairs_make_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    title = "My cat number {} sits in a box that she found behind the house"
+    seconds_and_scores = {"a": (0, 900), "b": (30, 9), "c": (1000, 3), "d": (1031, 80)}
+    found = {
+        name: {"id": name, "time": 1388534400 + time, "score": score, "caption": title.format(time)}
+        for name, (time, score) in seconds_and_scores.items()
+    }
+    pairs = [{"ex1": found[one], "ex2": found[other]} for one, other in ("ab", "dc")]
+    (tmp_path / "aww_data.json").write_text(json.dumps({"pairs": pairs}))
+    posts, out = tmp_path / "posts.parquet", tmp_path / "pairs.parquet"
+    _, _, err = run(capsys, "posts", tmp_path / "aww_data.json", "-o", posts)
+    options = err.partition("i2pa pairs ")[2].split()
+    run_json(capsys, "pairs", posts, "-o", out, *options)
+    assert read_pairs(out).select(["winner_id", "loser_id"]).to_pylist() == [
+        {"winner_id": "a", "loser_id": "b"}
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -173,6 +210,11 @@ def test_levels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["pairs", "posts.parquet", "-o", "z.json"], 2, "would hold Parquet, not json"),
         (["split", "posts.parquet", "-o", "z.tsv"], 2, "would hold Parquet, not tsv"),
         (["split", ".", "-o", "x"], 2, "is a folder; name a file of pairs"),
+        (
+            ["audit", "x", "--balance", "time", "-o", "w.csv"],
+            2,
+            "w.csv: would hold Parquet, not csv; name it w.parquet",
+        ),
         (["audit", "."], 2, "is a folder; name a file of pairs"),
         (["split", "x", "-o", "y", "--counts", "1,1,1", "--fractions", "1,0,0"], 2, "together"),
         (["pairs", "none.parquet", "-o", "x"], 2, "no such file"),
@@ -270,6 +312,28 @@ def test_an_account_export_is_a_folder_without_likes(
         (("--days", 0), "--days is 0, but must be a whole number above 0; --without dates"),
         (("--rules", "same-user-wide", "--days", -1), "--days is -1, but must be a whole number"),
         (("--window-hours", "nan"), "--window-hours is nan, but must be a finite number above 0"),
+        (("--window-hours", 1e10), "--window-hours is 1e+10, but must be at most 2,400,000"),
+        (("--days", 10**19), "--days is 10000000000000000000, but must be at most 100,000; --wit"),
+        (
+            ("--max-pairs-per-user", 3, "--without", "same-user"),
+            "--max-pairs-per-user and --without same-user do not go together; leave one out",
+        ),
+        (
+            ("--rules", "same-user-wide", "--matching", "maximum"),
+            "--matching maximum means nothing where one-image-one-pair is off; leave it out",
+        ),
+        (
+            ("--without", "one-image-one-pair", "--matching", "closest-in-time"),
+            "--matching closest-in-time means nothing where one-image-one-pair is off",
+        ),
+        (
+            ("--rules", "same-user-wide", "--assume-settled"),
+            "--assume-settled means nothing where the age rule is off; leave it out, or ask for",
+        ),
+        (
+            ("--without", "age", "--downloaded-at", "2019-06-28"),
+            "--downloaded-at means nothing where the age rule is off",
+        ),
         (("--sigma", 0), "--sigma is 0, but must be a finite number above 0"),
         (("--min-age-days", -1), "must be a finite number from 0; --without age switches the rule"),
         (("--max-caption-words", -1), "--max-caption-words is -1, but must be a whole number from"),

@@ -30,7 +30,7 @@ a_post = st.fixed_dictionaries(
         "caption": st.sampled_from([None, "#a", "#a #b", "#b #a", "@x hi", "a b c d e f g"]),
         "media_type": st.sampled_from(["image", "image", "image", "carousel"]),
         "image_count": st.sampled_from([1, 1, 1, 2]),
-        "image": st.none(),
+        "image": st.sampled_from([None, None, None, "a.jpg", "b.jpg"]),
     }
 )
 
@@ -78,6 +78,10 @@ def pair_ok(a: dict[str, Any], b: dict[str, Any], rules: PairRules) -> bool:
 
 def brute_force(posts: pa.Table, rules: PairRules, *, settled: bool) -> set[tuple[str, str]]:
     good = [p for p in posts.to_pylist() if single_ok(p, rules, settled=settled)]
+    if rules.one_image_one_pair:
+        # The first post keeps the picture that several name.
+        first = {p["image"]: p["post_id"] for p in reversed(good) if p["image"] is not None}
+        good = [p for p in good if first.get(p["image"], p["post_id"]) == p["post_id"]]
     found = set()
     for a, b in combinations(good, 2):
         if pair_ok(a, b, rules):

@@ -187,3 +187,42 @@ def test_what_is_no_table_of_posts_is_one_line(posts: pa.Table, tmp_path: Path) 
     with pytest.raises(DataError, match="damaged"):
         build_pairs(path, out=tmp_path / "pairs.parquet")
     assert [file.name for file in tmp_path.iterdir()] == ["posts.parquet"]
+
+
+def test_a_damaged_page_of_shared_pictures_is_one_line(posts: pa.Table, tmp_path: Path) -> None:
+    path = tmp_path / "posts.parquet"
+    write_posts(posts, path)
+    file = pq.read_metadata(path)
+    page = file.row_group(0).column(file.schema.names.index("image_shared"))
+    start = page.dictionary_page_offset or page.data_page_offset
+    whole = path.read_bytes()
+    size = page.total_compressed_size
+    path.write_bytes(whole[:start] + b"\xff" * size + whole[start + size :])
+    with pytest.raises(DataError, match=r"posts.parquet: damaged \(.*make it anew from the export"):
+        build_pairs(path)
+
+
+@pytest.mark.parametrize("folder", ["plain", "o'b [1] *"])
+def test_a_name_that_reads_as_a_pattern_is_one_file(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / folder
+    place.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    for name, ids in (("posts[1].parquet", "ab"), ("posts1.parquet", "xy")):
+        rows = ({"post_id": i, "likes": 100 * 3**n} for n, i in enumerate(ids))
+        # Out of order, so that they are sorted first.
+        write_posts(make_posts(*rows).take([1, 0]), place / name)
+    pairs = build_pairs(place / "posts[1].parquet").pairs
+    assert (pairs["winner_id"].to_pylist(), pairs["loser_id"].to_pylist()) == (["b"], ["a"])
+
+
+def test_posts_out_of_order_may_all_pair(tmp_path: Path) -> None:
+    rows = [{"likes": 100 * 3**n, "image": f"{n // 2}.jpg"} for n in range(4)]
+    posts = make_posts(*rows)
+    rules = replace(PAPER, one_image_one_pair=False)
+    write_posts(posts.take([3, 1, 0, 2]), tmp_path / "posts.parquet")
+    # Six pairs, two of which name one picture.
+    assert build_pairs(posts, rules).pairs.num_rows == 4
+    assert build_pairs(tmp_path / "posts.parquet", rules).pairs.num_rows == 4
+    assert build_pairs(posts.take([3, 1, 0, 2]), rules).pairs.num_rows == 4

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,8 +23,6 @@ from i2pa.pairs import PAIRS, PAPER, SAME_USER_WIDE, PairRules, build_pairs, rea
 from i2pa.pairs.rules import Measure
 from i2pa.pairs.schema import metadata
 
-an_image = st.sampled_from([None, None, "a.jpg", "b.jpg"])
-a_picture_post = st.builds(lambda post, image: post | {"image": image}, a_post, an_image)
 some_rules = st.builds(
     PairRules,
     confidence=st.sampled_from([0.95, 0.6, None]),
@@ -43,7 +43,7 @@ some_rules = st.builds(
 
 
 @settings(deadline=None, max_examples=150)
-@given(st.lists(a_picture_post, min_size=2, max_size=14), some_rules, st.booleans())
+@given(st.lists(a_post, min_size=2, max_size=14), some_rules, st.booleans())
 def test_rules_equal_their_definition(
     rows: list[dict[str, Any]], rules: PairRules, settled: bool
 ) -> None:
@@ -51,6 +51,21 @@ def test_rules_equal_their_definition(
     found = pairs_of(posts, rules, assume_settled=settled)
     assert len(found) == len(set(found))
     assert set(found) == brute_force(posts, rules, settled=settled)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(a_post, min_size=2, max_size=14), some_rules, st.integers(1, 3))
+def test_a_cap_keeps_so_many_pairs_of_each_user(
+    rows: list[dict[str, Any]], rules: PairRules, cap: int
+) -> None:
+    posts = make_posts(*rows)
+    rules = replace(rules, same_user=True)
+    user = {post["post_id"]: (post["platform"], post["user_id"]) for post in posts.to_pylist()}
+    every = pairs_of(posts, rules)
+    kept = pairs_of(posts, replace(rules, max_pairs_per_user=cap))
+    assert set(kept) <= set(every)
+    all_of, kept_of = (Counter(user[winner] for winner, _ in pairs) for pairs in (every, kept))
+    assert kept_of == {name: min(n, cap) for name, n in all_of.items()}
 
 
 def test_few_likes_are_less_certain_where_counts_add_noise() -> None:
@@ -129,6 +144,25 @@ def test_no_eligible_pair_says_which_rule_and_what_relaxes_it() -> None:
     assert error({}) == "no eligible pair: 1 post cannot make one"
 
 
+def test_platforms_are_a_step_of_their_own_across_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    # One post a block: platforms are counted over all of them.
+    monkeypatch.setattr("i2pa.pairs.blocks.AT_ONCE", 1)
+    rules = replace(PAPER, same_user=False)
+    with pytest.raises(DataError) as caught:
+        build_pairs(make_posts({}, {"likes": 300, "platform": "q"}), rules)
+    assert str(caught.value) == (
+        "no eligible pair: 1 of 1 pair fail 'the same platform'; "
+        "no option pairs posts of two platforms"
+    )
+    tags = ({"user_id": f"u{i}", "caption": "#a" * (i % 2), "likes": 100 * 3**i} for i in range(4))
+    alone = {"platform": "q", "caption": "#a"}, {"platform": "r", "likes": None}
+    funnel = {step.rule: step for step in build_pairs(make_posts(*tags, *alone), rules).funnel}
+    step, after = funnel["the same platform"], funnel["the same hashtags"]
+    assert (step.before, step.after, step.relax, after.after) == (10, 6, "", 2)
+    one = build_pairs(make_posts({}, {"likes": 300}), rules)
+    assert "the same platform" not in [step.rule for step in one.funnel]
+
+
 @pytest.mark.parametrize("same_user", [True, False])
 def test_no_pair_for_want_of_a_measure_names_those_that_are_there(same_user: bool) -> None:
     def error(measure: Measure, *rows: dict[str, Any]) -> str:
@@ -155,6 +189,12 @@ def test_nothing_was_downloaded_in_the_future() -> None:
     soon = datetime.now(UTC) + timedelta(days=2)
     with pytest.raises(UserInputError, match="is in the future; give the day on which"):
         build_pairs(make_posts({}, {}), downloaded_at=soon)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:00:00-05:00"])
+def test_a_download_in_no_year_of_utc_is_one_line(text: str) -> None:
+    with pytest.raises(UserInputError, match=f"{re.escape(text)} is outside the years 1 to 9999"):
+        build_pairs(make_posts({}, {}), downloaded_at=datetime.fromisoformat(text))
 
 
 def test_one_pair_in_full_and_back_from_disk(tmp_path: Path) -> None:
@@ -194,8 +234,14 @@ def test_wrong_calls() -> None:
     posts = make_posts({}, {"likes": 300})
     with pytest.raises(UserInputError, match="unknown matching"):
         build_pairs(posts, matching="best")  # type: ignore[arg-type]
+    with pytest.raises(UserInputError, match="'maximum' means nothing where one_image_one_pair"):
+        build_pairs(posts, SAME_USER_WIDE, matching="maximum")
     with pytest.raises(UserInputError, match="no amount of memory"):
         build_pairs(posts, memory_limit="plenty")
+    with pytest.raises(UserInputError, match="but must be at most 1,000,000,000"):
+        build_pairs(posts, candidates=10**30)
+    with pytest.raises(UserInputError, match="but must be at most 1,024"):
+        build_pairs(posts, threads=10**30)
     with pytest.raises(DataError, match="no column tags_key"):
         build_pairs(posts.drop_columns(["tags_key"]))
 

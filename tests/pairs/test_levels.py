@@ -65,3 +65,10 @@ def test_names_like_numbers_stay_names(tmp_path: Path) -> None:
     file = tmp_path / "levels.csv"
     file.write_text("image,level\n001,1\n002,2\n")
     assert pairs_from_levels(file)["winner_image"].to_pylist() == ["002"]
+
+
+def test_a_column_that_is_there_twice_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "levels.csv"
+    path.write_text("image,level,image\na,1,a\nb,2,b\n")
+    with pytest.raises(DataError, match=r"levels\.csv: has 2 columns called image; rename all"):
+        pairs_from_levels(path)

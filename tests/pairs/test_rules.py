@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
+from plain_posts import make_posts
 
 from i2pa.errors import UserInputError
-from i2pa.pairs import PAPER, SAME_USER_WIDE, PairRules, probability_discriminable, within_days
+from i2pa.pairs import (
+    PAPER,
+    SAME_USER_WIDE,
+    PairRules,
+    build_pairs,
+    probability_discriminable,
+    within_days,
+)
 
 
 def test_eq_6_golden_values() -> None:
@@ -58,3 +68,32 @@ def test_equal_rules_have_one_hash() -> None:
 def test_numbers_that_mean_nothing_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UserInputError, match=f"{next(iter(wrong))} is "):
         replace(PAPER, **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"window_hours": 1e10}, "window_hours is 1e+10, but must be at most 2,400,000; None sw"),
+        ({"dates_closer_than": 10**19}, "but must be at most 100,000; None switches the rule off"),
+        ({"min_age_days": 1e300}, "min_age_days is 1e+300, but must be at most 100,000"),
+        ({"min_age_days": -(10**400)}, "but must be a finite number from 0"),
+        ({"min_likes": 10**400}, "but must be at most 1,000,000,000,000,000,000"),
+        ({"sigma": 1e300}, "sigma is 1e+300, but must be at most 1,000,000"),
+    ],
+)
+def test_numbers_beyond_all_posts_are_refused(wrong: dict[str, object], says: str) -> None:
+    with pytest.raises(UserInputError, match=re.escape(says)):
+        replace(PAPER, **wrong)  # type: ignore[arg-type]
+
+
+def test_the_widest_window_lets_all_posts_pair() -> None:
+    posts = make_posts({}, {"likes": 300, "uploaded_at": datetime(1970, 2, 1, tzinfo=UTC)})
+    widest = within_days(PAPER, 100_000), within_days(SAME_USER_WIDE, 100_000)
+    assert [build_pairs(posts, rules).pairs.num_rows for rules in widest] == [1, 1]
+    with pytest.raises(UserInputError, match="days is 100001, but must be at most 100,000"):
+        within_days(SAME_USER_WIDE, 100_001)
+
+
+def test_pairs_of_two_users_are_not_counted_by_user() -> None:
+    with pytest.raises(UserInputError, match="max_pairs_per_user and same_user=False do not go"):
+        PairRules(same_user=False, max_pairs_per_user=3)

@@ -211,3 +211,38 @@ def test_floats_that_are_no_numbers(tmp_path: Path) -> None:
         (3, "uploaded_at is not a time"),
         (4, "likes is not a whole number"),
     ]
+
+
+@pytest.mark.parametrize("nothing", ["", "nan", "NaT", "null", "None", "N/A"])
+def test_a_word_for_nothing_is_nothing_where_a_column_may_be_empty(
+    nothing: str, tmp_path: Path
+) -> None:
+    rows = "platform,post_id,user_id,uploaded_at,downloaded_at,media_type,likes\n"
+    rows += f"instagram,BAaaaaaaaaa,u,{nothing},{nothing},{nothing},5\n"
+    rows += f"{nothing},b,u,2019-06-01T00:00:00Z,{nothing},{nothing},5\n"
+    read = read_csv(tmp_path, rows)
+    assert read.rejects.num_rows == 0
+    columns = ("platform", "downloaded_at", "media_type")
+    assert [[row[name] for name in columns] for row in read.posts.to_pylist()] == [
+        ["instagram", None, "image"],
+        ["unknown", None, "image"],
+    ]
+    assert notes(read) == {
+        "posts without downloaded_at": 2,
+        "posts without uploaded_at, told by their Instagram shortcode": 1,
+        "posts without media_type, taken as image (carousel if image_count > 1)": 2,
+        "single images without image_count, taken as 1": 2,
+    }
+
+
+def test_a_platform_is_one_however_it_is_written(tmp_path: Path) -> None:
+    rows = "platform,post_id,user_id,uploaded_at,likes\n"
+    rows += "Instagram,a,u,2019-06-01T00:00:00Z,5\n instagram ,b,u,2019-06-01T00:00:00Z,5\n"
+    rows += "INSTAGRAM,a,u,2019-06-01T00:00:00Z,5\n"
+    read = read_csv(tmp_path, rows)
+    assert read.posts["platform"].to_pylist() == ["instagram"] * 2
+    assert [(r["row"], r["reason"]) for r in read.rejects.to_pylist()] == [
+        (4, "post_id appears before")
+    ]
+    said = read_posts(tmp_path / "posts.csv", platform=" Reddit ")
+    assert set(said.posts["platform"].to_pylist()) == {"reddit"}

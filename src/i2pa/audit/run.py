@@ -23,7 +23,7 @@ from i2pa.audit.verdict import Overall, overall
 from i2pa.errors import require
 from i2pa.images.failure import Failure
 from i2pa.images.named import Folders
-from i2pa.posts.schema import POSTS, check_posts_table
+from i2pa.posts.schema import POSTS, check_posts_columns, check_posts_table
 from i2pa.posts.table import as_posts
 from i2pa.words import many
 
@@ -93,6 +93,8 @@ def audit_pairs(
     notes: tuple[str, ...] = ()
     source = "pairs"
     check_posts_table(posts)
+    if posts is not None:
+        check_posts_columns(posts)
     for name, number in (("draws", draws), ("seed", seed)):
         least = 1 if name == "draws" else 0
         good = isinstance(number, Integral) and number >= least

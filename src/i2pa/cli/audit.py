@@ -12,7 +12,7 @@ import typer
 
 from i2pa.cli import output
 from i2pa.cli.app import app
-from i2pa.cli.data import check_output, need_data
+from i2pa.cli.data import check_output, check_parquet_name, need_data
 from i2pa.errors import UserInputError
 from i2pa.words import many
 
@@ -56,6 +56,8 @@ def audit(
     for path in (out, html):
         if path is not None:
             check_output(path, source, *([posts] if posts is not None else []))
+    if out is not None:
+        check_parquet_name(out)
     from i2pa.audit import audit_pairs, balance_time, read_pair_list
     from i2pa.audit.report import as_record, write_html
     from i2pa.pairs import write_pairs

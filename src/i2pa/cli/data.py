@@ -18,11 +18,11 @@ import typer
 from i2pa.cli import output
 from i2pa.cli.app import app
 from i2pa.cli.options import JsonFlag
-from i2pa.errors import MissingExtraError, UserInputError
+from i2pa.errors import DataError, MissingExtraError, UserInputError
 from i2pa.files import check_not_input, check_text_name, whole_file
 
 if TYPE_CHECKING:
-    from i2pa.posts import PostsRead
+    import pyarrow as pa
 
 LOUD_SHARE = 0.01
 """Share of rejected rows above which `posts` warns."""
@@ -71,20 +71,25 @@ def posts(
     """
     need_data("i2pa posts")
     from i2pa.posts import read_posts
+    from i2pa.posts.table import NoSoundRowError
 
     rejects = out.with_name(out.name + ".rejects.csv")
     for written in (out, rejects):
         check_output(written, *inputs)
     check_parquet_name(out)
-    read = read_posts(
-        cast("list[str | os.PathLike[str]]", inputs),
-        file_format,
-        _parse_map(column_map or []),
-        platform,
-        parse_time(downloaded_at),
-        out=out,
-    )
-    _write_rejects(read, rejects)
+    try:
+        read = read_posts(
+            cast("list[str | os.PathLike[str]]", inputs),
+            file_format,
+            _parse_map(column_map or []),
+            platform,
+            parse_time(downloaded_at),
+            out=out,
+        )
+    except NoSoundRowError as error:
+        _write_rejects(error.rejects, rejects)
+        raise DataError(error.what, where=error.where, remedy=f"see {rejects}") from error
+    _write_rejects(read.rejects, rejects)
     if read.rejected_share > LOUD_SHARE:
         worst = read.reasons[0]
         output.warn(
@@ -158,12 +163,12 @@ def parse_time(text: str | None) -> datetime | None:
         ) from error
 
 
-def _write_rejects(read: PostsRead, path: Path) -> None:
+def _write_rejects(rejects: pa.Table, path: Path) -> None:
     """Rejects as CSV beside the output, whole or not at all; an older run's file must not stay."""
-    if not read.rejects.num_rows:
+    if not rejects.num_rows:
         path.unlink(missing_ok=True)
         return
     from pyarrow import csv
 
     with whole_file(path) as aside:
-        csv.write_csv(read.rejects, aside)
+        csv.write_csv(rejects, aside)

@@ -49,6 +49,7 @@ NUMBERS_OF = (
     ("max_caption_words", "--max-caption-words", "caption-words"),
     ("min_likes", "--min-likes", "min-likes"),
     ("hashtag_tolerance", "--hashtag-tolerance", "hashtags"),
+    ("max_pairs_per_user", "--max-pairs-per-user", "same-user"),
 )
 
 NAME = "levels"
@@ -158,8 +159,9 @@ def pairs(
         "count_noise": count_noise or None,
         "max_pairs_per_user": max_pairs_per_user,
     }
-    _check_together(days, window_hours, numbers, matching, without or [], name)
+    _check_together(days, window_hours, numbers, without or [], name)
     chosen = _choose_rules(rules, days, window_hours, numbers, measure, without or [])
+    _check_used(chosen, matching, downloaded_at, assume_settled)
     with output.progress("posts", "posts") as progress:
         built = build_pairs(
             source,
@@ -200,7 +202,6 @@ def _check_together(
     days: int | None,
     window_hours: float | None,
     numbers: Mapping[str, float | None],
-    matching: str,
     without: Sequence[str],
     name: str,
 ) -> None:
@@ -213,14 +214,30 @@ def _check_together(
             (numbers[number] is not None and rule in without, f"{option} and --without {rule}")
             for number, option, rule in NUMBERS_OF
         ),
-        (
-            matching != "random" and "one-image-one-pair" in without,
-            "--matching and --without one-image-one-pair",
-        ),
         (name != NAME, "--name without --levels"),
     ):
         if clash:
             raise UserInputError(f"{what} do not go together", remedy="leave one out")
+
+
+def _check_used(
+    rules: PairRules, matching: str, downloaded_at: str | None, assume_settled: bool
+) -> None:
+    """Refuse options that do nothing under these rules."""
+    if matching != "random" and not rules.one_image_one_pair:
+        raise UserInputError(
+            f"--matching {matching} means nothing where one-image-one-pair is off",
+            remedy="leave it out",
+        )
+    for given, option in (
+        (downloaded_at is not None, "--downloaded-at"),
+        (assume_settled, "--assume-settled"),
+    ):
+        if given and rules.min_age_days is None:
+            raise UserInputError(
+                f"{option} means nothing where the age rule is off",
+                remedy="leave it out, or ask for an age: --min-age-days 30",
+            )
 
 
 def _choose_rules(

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from i2pa.errors import DataError, UserInputError, require
-from i2pa.posts.database import database
+from i2pa.posts.database import database, one_file, quoted
 from i2pa.posts.table import as_posts, damaged
 
 AT_ONCE = 1 << 17
@@ -273,19 +273,20 @@ def in_order(
     sorted_posts = Path(folder) / "posts.parquet"
     keys = ", ".join(dict.fromkeys([*by, *_ORDER]))
     with database() as connection:
-        # What DuckDB counts is not all that it takes.
-        connection.execute(f"SET memory_limit = '{memory.bytes * 3 // 4000}KB'")
-        connection.execute("SET temp_directory = $folder", {"folder": str(folder)})
-        if threads is not None:
-            connection.execute("SET threads = $n", {"n": threads})
-        if isinstance(posts, pa.Table):
-            connection.register("posts", posts.select(list(columns)))
-        else:
-            connection.read_parquet(str(posts)).create_view("posts")
         try:
+            # What DuckDB counts is not all that it takes.
+            connection.execute(f"SET memory_limit = '{memory.bytes * 3 // 4000}KB'")
+            connection.execute("SET temp_directory = $folder", {"folder": str(folder)})
+            if threads is not None:
+                connection.execute("SET threads = $n", {"n": threads})
+            if isinstance(posts, pa.Table):
+                connection.register("posts", posts.select(list(columns)))
+            else:
+                connection.read_parquet(one_file(posts)).create_view("posts")
             connection.execute(
                 f"COPY (SELECT {', '.join(columns)} FROM posts ORDER BY {keys}) TO "
-                f"'{sorted_posts}' (FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE {AT_ONCE})"
+                f"{quoted(sorted_posts)} "
+                f"(FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE {AT_ONCE})"
             )
         except duckdb.OutOfMemoryException as error:
             raise memory.too_little("to sort them") from error

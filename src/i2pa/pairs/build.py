@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from i2pa.cores import usable_cores
-from i2pa.errors import DataError, UserInputError, require
+from i2pa.errors import UserInputError, require
 from i2pa.files import check_not_input
 from i2pa.memory import kept_memory
 from i2pa.pairs.blocks import (
@@ -54,13 +54,16 @@ from i2pa.pairs.rules import PAPER, PairRules
 from i2pa.pairs.schema import PAIRS, pairs_writer, read_pairs, with_metadata
 from i2pa.pairs.summary import Summary, Tally
 from i2pa.posts.download_time import as_download_time
-from i2pa.posts.schema import MEASURES, POSTS
-from i2pa.posts.table import check_posts_file
+from i2pa.posts.schema import MEASURES, check_posts_columns
+from i2pa.posts.table import as_posts, check_posts_file, damaged
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 CANDIDATES = 64
 """How many later posts each post looks at, unless asked otherwise."""
+
+_MOST_CANDIDATES = 1_000_000_000
+_MOST_THREADS = 1024
 
 _UNWRITTEN = 8
 """Blocks whose pairs may wait for the disk."""
@@ -118,11 +121,20 @@ def build_pairs(
             f"unknown matching {matching!r}", remedy=f"choose from {', '.join(MATCHINGS)}"
         )
     require(isinstance(rules, PairRules), "rules", rules, "PairRules, such as i2pa.pairs.PAPER")
+    if matching != "random" and not rules.one_image_one_pair:
+        raise UserInputError(
+            f"matching {matching!r} means nothing where one_image_one_pair is off",
+            remedy="leave it out",
+        )
     require(isinstance(seed, Integral), "seed", seed, "a whole number")
-    for name, number in (("candidates", candidates), ("threads", threads)):
+    for name, number, most in (
+        ("candidates", candidates, _MOST_CANDIDATES),
+        ("threads", threads, _MOST_THREADS),
+    ):
         good = isinstance(number, Integral) and number >= 1
         good = good or (name == "threads" and number is None)
         require(good, name, number, "a whole number above 0")
+        require(number is None or number <= most, name, number, f"at most {most:,}")
     source = _checked(posts)
     if out is not None and isinstance(source, Path):
         check_not_input(out, source)
@@ -154,7 +166,7 @@ def build_pairs(
             except OrderError:
                 pass
         by = run_columns(rules)
-        columns = [*how.columns(), "image_shared"]
+        columns = list(dict.fromkeys([*how.columns(), "image_shared"]))
         sorted_posts = in_order(source, columns, by, spill, memory, threads)
         ordered = _Ordered(sorted_posts, source, how, memory, threads, trusted=True)
         return _build(ordered, facts, out, progress)
@@ -231,11 +243,7 @@ def _checked(posts: pa.Table | str | os.PathLike[str]) -> Posts:
         is_path = isinstance(posts, (str, os.PathLike))
         require(is_path, "posts", posts, "a pyarrow Table or the path of a posts.parquet")
         return check_posts_file(posts)
-    missing = [name for name in POSTS.names if name not in posts.column_names]
-    if missing:
-        raise DataError(
-            f"the posts have no column {missing[0]}", remedy="make them with i2pa posts"
-        )
+    check_posts_columns(posts)
     return posts
 
 
@@ -314,8 +322,14 @@ def _some_shared(posts: Posts) -> bool:
     if isinstance(posts, Path):
         if _never_true(posts, name):
             return False
-        posts = pq.read_table(posts, columns=[name])
-    return bool(pc.any(posts[name].cast(pa.bool_())).as_py())
+        try:
+            shared = pq.read_table(posts, columns=[name])
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(posts, error) from error
+        shared = as_posts(shared, str(posts))
+    else:
+        shared = as_posts(posts.select([name]), "the posts")
+    return bool(pc.any(shared[name]).as_py())
 
 
 def _never_true(posts: Path, name: str) -> bool:

@@ -19,7 +19,10 @@ from i2pa.words import many
 
 @dataclass(frozen=True)
 class Step:
-    """One rule: how many posts (or candidate pairs) came in, how many it removed, its option."""
+    """One rule: how many posts (or candidate pairs) came in, how many it removed, its option.
+
+    `relax` is empty where no option relaxes it: posts of two platforms never pair.
+    """
 
     rule: str
     unit: Literal["posts", "pairs"]
@@ -53,6 +56,8 @@ def no_pair_error(funnel: Sequence[Step], others: Callable[[], Sequence[str]]) -
         return DataError(f"no eligible pair: {many(n_posts, 'post')} cannot make one")
     unit = blamed.unit if total != 1 else blamed.unit.removesuffix("s")
     what = f"no eligible pair: {blamed.removed:,} of {total:,} {unit} fail '{blamed.rule}'"
+    if not blamed.relax:
+        return DataError(what, remedy="no option pairs posts of two platforms")
     if blamed.relax != ANOTHER_MEASURE:
         return DataError(what, remedy=f"relax with {blamed.relax}")
     known = [f"--measure {measure}" for measure in others()]
@@ -75,11 +80,14 @@ def funnel_steps(how: Pairing, counts: Counts, total: int) -> list[Step]:
     if rules.one_image_one_pair:
         name, relax = "a picture of its own", "--without one-image-one-pair"
         steps.append(Step(name, "posts", left, counts.twice, relax))
-    n = counts.eligible
+    n = counts.eligible.total()
     named = [("all pairs of these posts", "", n * (n - 1) // 2)]
     inside = counts.inside.tolist()
+    of_platforms = [n for n in counts.eligible.values() if n]
     if rules.same_user:
         named.append(("the same user", "--without same-user", inside[0]))
+    elif len(of_platforms) > 1:
+        named.append(("the same platform", "", sum(n * (n - 1) // 2 for n in of_platforms)))
     names = {"tags_key": "hashtags", "mentions_key": "mentions"}
     for key, count in zip(key_columns(rules), inside[1:], strict=True):
         named.append((f"the same {names[key]}", f"--without {names[key]}", count))

@@ -34,7 +34,15 @@ def pairs_from_levels(graded: pa.Table | str | os.PathLike[str], name: str = "le
     """
     where = "" if isinstance(graded, pa.Table) else str(graded)
     table = graded if isinstance(graded, pa.Table) else _read(Path(graded))
-    missing = [column for column in ("image", "level") if column not in table.column_names]
+    wanted = ("image", "level")
+    missing = [column for column in wanted if column not in table.column_names]
+    twice = [column for column in wanted if table.column_names.count(column) > 1]
+    if twice:
+        raise DataError(
+            f"has {table.column_names.count(twice[0])} columns called {twice[0]}",
+            where=where or "the graded set",
+            remedy="rename all but one",
+        )
     if missing:
         found = ", ".join(table.column_names)
         raise DataError(f"no column {' and '.join(missing)}; it has {found}", where=where)

@@ -5,6 +5,7 @@ What happens here knows nothing of other blocks, so blocks may be worked on side
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -75,10 +76,10 @@ class Pairing:
 
 @dataclass(frozen=True)
 class Counts:
-    """What each rule left, in the order of the funnel."""
+    """What each rule left, in the order of the funnel; `eligible` posts by platform."""
 
     removed: Ints
-    eligible: int
+    eligible: Counter[str]
     twice: int
     inside: Ints
     later: int
@@ -95,7 +96,7 @@ class Counts:
         """Of no posts at all."""
         of_rules = np.zeros(len(how.posts_meet), dtype=np.int64)
         of_keys = np.zeros(1 + len(key_columns(how.rules)), dtype=np.int64)
-        return cls(of_rules, 0, 0, of_keys, *[0] * 8)
+        return cls(of_rules, Counter(), 0, of_keys, *[0] * 8)
 
     def __add__(self, other: Counts) -> Counts:
         """The counts of two blocks together."""
@@ -168,7 +169,7 @@ def pair_block(block: Block, how: Pairing, dropped: Ints) -> BlockPairs:
         users=np.unique(users[np.concatenate([winner, loser])]),
         counts=Counts(
             removed=np.array(removed, dtype=np.int64),
-            eligible=rows.size,
+            eligible=_by_platform(block.table, rows),
             twice=n_meeting - rows.size,
             inside=np.array(inside, dtype=np.int64),
             later=int(later.sum()),
@@ -186,6 +187,13 @@ def pair_block(block: Block, how: Pairing, dropped: Ints) -> BlockPairs:
             "user": of_rows,
         },
     )
+
+
+def _by_platform(posts: pa.Table, rows: Ints) -> Counter[str]:
+    """How many of the posts in `rows` each platform has."""
+    platform = posts["platform"].combine_chunks()
+    n = np.bincount(platform.indices.to_numpy()[rows], minlength=len(platform.dictionary))
+    return Counter(dict(zip(platform.dictionary.to_pylist(), n.tolist(), strict=True)))
 
 
 def _two_pictures(posts: pa.Table, winner: Ints, loser: Ints) -> Mask:

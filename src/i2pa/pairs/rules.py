@@ -17,9 +17,21 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from i2pa.errors import require
+from i2pa.errors import UserInputError, require
 
 Measure = Literal["likes", "views", "score", "likes-per-view"]
+
+MOST_DAYS = 100_000
+"""No rule counts more days: posts lie between 1970 and 2200."""
+
+_AT_MOST = {
+    "sigma": 1_000_000,
+    "window_hours": 24 * MOST_DAYS,
+    "dates_closer_than": MOST_DAYS,
+    "min_age_days": MOST_DAYS,
+}
+_LARGEST = 10**18  # no count of a post has more digits
+
 _erfc = np.frompyfunc(math.erfc, 1, 1)
 
 
@@ -77,6 +89,12 @@ class PairRules:
                 require(isinstance(value, bool), field.name, value, "True or False")
         known = self.measure in get_args(Measure)
         require(known, "measure", self.measure, f"one of {', '.join(get_args(Measure))}")
+        if self.max_pairs_per_user is not None and not self.same_user:
+            raise UserInputError(
+                "max_pairs_per_user and same_user=False do not go together: a pair of two users "
+                "counts for neither",
+                remedy="leave one out",
+            )
 
     def _check_number(
         self,
@@ -89,9 +107,12 @@ class PairRules:
         value = getattr(self, name)
         if value is None:
             return
-        is_number = isinstance(value, (int, float, np.number)) and math.isfinite(value)
-        good = is_number and kind(value) == value and holds(value)
+        is_number = isinstance(value, (int, float, np.number))
+        is_number = is_number and bool(-math.inf < value < math.inf)
         remedy = "" if name == "sigma" else "None switches the rule off"
+        most = _AT_MOST.get(name, _LARGEST)
+        require(not is_number or value <= most, name, value, f"at most {most:,}", remedy=remedy)
+        good = is_number and holds(value) and kind(value) == value
         require(good, name, value, wanted, remedy=remedy)
         object.__setattr__(self, name, kind(value))
 
@@ -145,6 +166,7 @@ def within_days(rules: PairRules, days: int) -> PairRules:
     """
     good = isinstance(days, Integral) and days > 0
     require(good, "days", days, "a whole number above 0")
+    require(days <= MOST_DAYS, "days", days, f"at most {MOST_DAYS:,}")
     if rules.window_hours is not None:
         return replace(rules, window_hours=24.0 * days)
     return replace(rules, dates_closer_than=days)

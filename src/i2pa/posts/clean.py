@@ -36,7 +36,8 @@ HIDDEN_SHARE, HIDDEN_POSTS = 0.5, 5
 """A user hides likes who shows HIDDEN_LIKES on this share of at least so many posts."""
 
 _AS_WRITTEN = ("caption", "image")
-_EMPTY_WORDS = "('', 'nan', 'none', 'null', 'na', 'n/a', '<na>', 'nat')"
+_NOTHING = ("", "nan", "none", "null", "na", "n/a", "<na>", "nat")
+_EMPTY_WORDS = str(_NOTHING)
 # 17-digit ids that went through a float: 1.234e17, 1e+17 or 123.0; the digits are gone.
 _FLOAT_ID = r"[0-9]+\.0|[0-9](\.[0-9]+)?[eE]\+[0-9]+|[0-9]\.[0-9]+[eE][0-9]+"
 _ZONE = r"(?i):[0-9]{2}.*(z|utc|gmt|[+-][0-9]{2}(:?[0-9]{2})?|[a-z]+/[a-z_/]+)$"
@@ -93,8 +94,8 @@ def clean(
 ) -> Cleaned:
     """Judge and type one export; `names` maps our column names to its own.
 
-    `platform` overrules the export; `downloaded_at` (UTC if naive) fills what the export lacks;
-    times more than a day after `now` (default: this moment) are broken.
+    `platform` (in lower case) overrules the export; `downloaded_at` (UTC if naive) fills what the
+    export lacks; times more than a day after `now` (default: this moment) are broken.
     """
     columns, kinds = [raw.rows], {}
     for ours, theirs in names.items():
@@ -128,7 +129,7 @@ def clean(
 def on_instagram(column: pa.ChunkedArray | None, platform: str | None) -> Flags:
     """Which rows are Instagram's; one flag for all where no row says it itself."""
     if platform is not None or column is None:
-        return np.array([(platform or "").strip().casefold() == INSTAGRAM])
+        return np.array([platform == INSTAGRAM])
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return np.array([False])
     lowered = pc.utf8_lower(pc.utf8_trim_whitespace(column))
@@ -149,7 +150,8 @@ def _code_times(table: pa.Table, kinds: Mapping[str, str], instagram: Flags) -> 
         written = table["uploaded_at"]
         blank = pc.is_null(written)
         if kinds["uploaded_at"] == "text":
-            blank = pc.or_kleene(blank, pc.equal(pc.utf8_trim_whitespace(written), ""))
+            lowered = pc.utf8_lower(pc.utf8_trim_whitespace(written))
+            blank = pc.or_kleene(blank, pc.is_in(lowered, pa.array(_NOTHING, lowered.type)))
         elif kinds["uploaded_at"] == "float":
             blank = pc.or_kleene(blank, pc.is_nan(written))
         open_rows &= blank.to_numpy(zero_copy_only=False)
@@ -168,8 +170,7 @@ def _code_times(table: pa.Table, kinds: Mapping[str, str], instagram: Flags) -> 
 
 def _without_hidden_likes(typed: pa.Table) -> tuple[pa.Table, int]:
     """Empty the likes that stand for "hidden" (see HIDDEN_LIKES), and count them."""
-    lowered = pc.utf8_lower(typed["platform"])
-    here = pc.and_kleene(pc.equal(lowered, INSTAGRAM), pc.is_valid(typed["likes"]))
+    here = pc.and_kleene(pc.equal(typed["platform"], INSTAGRAM), pc.is_valid(typed["likes"]))
     shown = pc.fill_null(pc.and_kleene(here, pc.equal(typed["likes"], HIDDEN_LIKES)), False)
     if not pc.any(shown).as_py():
         return typed, 0
@@ -223,6 +224,11 @@ def _empty(text: str) -> str:
     return f"(strlen({text}) <= 4 AND lower({text}) IN {_EMPTY_WORDS})"
 
 
+def _known(text: str) -> str:
+    """SQL of a text, null where it stands for nothing."""
+    return f"CASE WHEN NOT {_empty(text)} THEN {text} END"
+
+
 def _count(name: str, kind: str) -> tuple[str, str]:
     """SQL of a whole number (null if none or negative), and of 'this is no whole number'."""
     if kind == "integer":
@@ -258,7 +264,7 @@ def _time(name: str, kind: str) -> tuple[str, str]:
             for least, most, unit in units
         )
         return f"CASE {' '.join(cases)} END", "false"
-    text = _text(name)
+    text = _known(_text(name))
     if kind == "text":
         text = f"regexp_replace({text}, '^([0-9]+)\\.0+$', '\\1')"
     micros = (
@@ -284,8 +290,7 @@ def _judge_sql(
     negative: list[str] = []
     naive: list[str] = []
     for name in ("post_id", "user_id"):
-        text = _text(name)
-        typed[name] = f"CASE WHEN NOT {_empty(text)} THEN {text} END"
+        typed[name] = _known(_text(name))
         faults.append((f"{name} IS NULL", f"{name} is missing", "NULL"))
         if kinds[name] == "text":
             faults.append(_nul_fault(name))
@@ -297,7 +302,8 @@ def _judge_sql(
     for name in ("uploaded_at", "downloaded_at"):
         if name in kinds:
             typed[name], no_zone = _time(name, kinds[name])
-            typed[f"{name}_written"] = _text(name) if kinds[name] == "text" else name
+            written = _text(name) if name == "uploaded_at" else _known(_text(name))
+            typed[f"{name}_written"] = written if kinds[name] == "text" else name
             naive.append(f"({no_zone}) AND {name} IS NOT NULL")
             is_written = "" if name == "uploaded_at" else f" AND {name}_written IS NOT NULL"
         if name == "uploaded_at" and by_code:
@@ -333,7 +339,7 @@ def _judge_sql(
         typed["count_written"] = _text("image_count") if is_text else "image_count"
         faults.append(("count_bad", "image_count is not a whole number", "count_written"))
     if "media_type" in kinds:
-        written = f"lower({_text('media_type')})"
+        written = f"lower({_known(_text('media_type'))})"
         cases = " ".join(f"WHEN {written} IN {words} THEN '{t}'" for t, words in _MEDIA.items())
         typed["media_type"] = f"CASE {cases} END"
         typed["media_written"] = written
@@ -344,7 +350,8 @@ def _judge_sql(
             typed[name] = f"nullif({name}::VARCHAR, '')"
             if kinds[name] == "text":
                 faults.append(_nul_fault(name))
-    own = _text("platform") if "platform" in kinds else "NULL"
+    # Folded, so that no spelling makes two platforms of one.
+    own = f"lower({_known(_text('platform'))})" if "platform" in kinds else "NULL"
     typed["platform"] = f"coalesce($platform, {own}, '{UNKNOWN_PLATFORM}')"
     # Many exports give the day of download only, as its first midnight.
     given = "epoch_us($downloaded_at::TIMESTAMPTZ)"

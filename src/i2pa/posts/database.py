@@ -1,11 +1,14 @@
-"""DuckDB as every room uses it: times in UTC, nothing printed."""
+"""DuckDB as every room uses it: times in UTC, nothing printed, a path meaning one file."""
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 import duckdb
@@ -25,6 +28,16 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
             if "interrupted" in str(error).lower():
                 raise KeyboardInterrupt from error
             raise
+
+
+def one_file(path: str | os.PathLike[str]) -> str:
+    """A path for DuckDB to read, which would take `[1]`, `*`, `?`, `~` for a pattern or a home."""
+    return re.sub(r"([*?[])", r"[\1]", str(Path(path).absolute()))
+
+
+def quoted(text: str | os.PathLike[str]) -> str:
+    """A text as SQL writes it, for statements that take no parameter."""
+    return "'" + os.fspath(text).replace("'", "''") + "'"
 
 
 @contextmanager

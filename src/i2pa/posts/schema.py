@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from i2pa.errors import require
+from i2pa.errors import DataError, require
 
 TIME = pa.timestamp("us", tz="UTC")
 
@@ -24,7 +24,11 @@ class Column:
 
 
 COLUMNS = (
-    Column("platform", pa.string(), "where the post appeared; 'unknown' when nobody said"),
+    Column(
+        "platform",
+        pa.string(),
+        "where the post appeared, in lower case; 'unknown' when nobody said",
+    ),
     Column("user_id", pa.string(), "who posted; compared within a platform only"),
     Column("post_id", pa.string(), "unique within a platform; text, never a float"),
     Column("uploaded_at", TIME, "when it was posted"),
@@ -62,3 +66,12 @@ def check_posts_table(posts: object) -> None:
     """Raise ArgumentError where `posts` is neither a table nor None."""
     good = posts is None or isinstance(posts, pa.Table)
     require(good, "posts", posts, "a pyarrow Table", remedy="i2pa.posts.load_posts reads one")
+
+
+def check_posts_columns(posts: pa.Table) -> None:
+    """Raise DataError where a table lacks a column of POSTS."""
+    missing = [name for name in POSTS.names if name not in posts.column_names]
+    if missing:
+        raise DataError(
+            f"the posts have no column {missing[0]}", remedy="make them with i2pa posts"
+        )

@@ -50,6 +50,14 @@ PARQUET: dict[str, Any] = {
 REJECTS = pa.schema([pa.field("file", pa.string()), *BROKEN])
 
 
+class NoSoundRowError(DataError):
+    """No row of the exports is sound; `rejects` (schema REJECTS) has them all."""
+
+    def __init__(self, what: str, rejects: pa.Table, *, where: str) -> None:
+        super().__init__(what, where=where)
+        self.rejects = rejects
+
+
 @dataclass(frozen=True)
 class PostsRead:
     """Posts read from exports.
@@ -92,7 +100,7 @@ def read_posts(
     `columns` maps our column names to the export's ({"likes": "like_count"}) where the usual
     aliases fail; `platform` overrules the export; `downloaded_at` fills what it lacks. With
     `out`, posts go to that file, which appears whole or not at all. Raises UserInputError when
-    there is no such file, DataError when a column is missing or no row is sound.
+    there is no such file, DataError when a column is missing, NoSoundRowError when no row is sound.
     """
     files = _files(paths)
     downloaded_at = as_download_time(downloaded_at)
@@ -100,6 +108,7 @@ def read_posts(
     require(is_map, "columns", columns, "a mapping, such as {'likes': 'like_count'}")
     for name, text in (("format", format), ("platform", platform)):
         require(text is None or isinstance(text, str), name, text, "text")
+    platform = (platform or "").strip().lower() or None
     if out is not None:
         check_not_input(out, *files)
     typed, broken, notes = [], [], Counter[str]()
@@ -134,9 +143,10 @@ def read_posts(
     reasons = _most_frequent(rejects["reason"])
     if unique.num_rows == 0:
         first = rejects.slice(0, 1).to_pylist()[0]
-        raise DataError(
+        raise NoSoundRowError(
             f"none of {many(n_read, 'row')} is sound; {reasons[0].n:,}: {reasons[0].what}; first: "
             f"row {first['row']}, {first['reason']} ({first['value'] or 'empty'})",
+            rejects,
             where=first["file"],
         )
     assumed = sorted(notes.items(), key=lambda note: -note[1])

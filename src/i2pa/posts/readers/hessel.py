@@ -23,7 +23,7 @@ NAMES = (
 WARNING = (
     "these pair files name no authors, so user_id is the community and pairs are of different "
     "people; the paper pairs submissions at most 30 seconds apart: i2pa pairs --measure score "
-    "--window-hours .0083 --assume-settled"
+    "--rules same-user-wide --window-hours .00834"
 )
 _AGAIN = "submissions that are in more than one pair, taken once"
 
