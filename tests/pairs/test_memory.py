@@ -81,3 +81,9 @@ def test_posts_of_different_users_are_not_called_one_users() -> None:
     rules = replace(PAPER, same_user=False)
     with pytest.raises(UserInputError, match="users that may pair have"):
         build_pairs(users_of([1000] * 8), rules, matching="closest-in-time", memory_limit="40MB")
+
+
+@pytest.mark.parametrize("amount", ["99999999999TB", "9" * 400 + "GB"])
+def test_more_memory_than_there_is_anywhere_is_a_slip(amount: str) -> None:
+    with pytest.raises(UserInputError, match="no machine has 9"):
+        build_pairs(users_of([10]), memory_limit=amount)

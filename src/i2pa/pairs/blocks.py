@@ -42,6 +42,7 @@ _REMEDY = "make them with i2pa posts"
 _SAME = ["user_id", "post_id"]
 _ENCODED = pa.dictionary(pa.int32(), pa.string())
 _ORDER = ("uploaded_at", "user_id", "post_id")
+_MOST_MEMORY = 1e15
 _UNITS = {"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12} | {
     f"{unit}ib": 1024.0**power for power, unit in enumerate("kmgt", start=1)
 }
@@ -92,7 +93,10 @@ class Memory:
         found = re.fullmatch(r"\s*([0-9]+\.?[0-9]*)\s*([kmgt]i?b)\s*", text.lower())
         if not found or float(found[1]) == 0:
             raise UserInputError(f"{text!r} is no amount of memory", remedy="write it as 4GB")
-        return cls(text, int(float(found[1]) * _UNITS[found[2]]))
+        amount = float(found[1]) * _UNITS[found[2]]
+        if amount > _MOST_MEMORY:
+            raise UserInputError(f"no machine has {text} of memory", remedy="write it as 4GB")
+        return cls(text, int(amount))
 
     def too_little(self, why: str) -> UserInputError:
         """What to say where it does not suffice."""
