@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from i2pa.errors import DataError, I2paError, UserInputError
@@ -32,6 +33,13 @@ def no_embedding(monkeypatch: pytest.MonkeyPatch) -> None:
         raise EmbeddedError
 
     monkeypatch.setattr("i2pa.training.gather.image_features", embed)
+
+
+def part(pairs: pa.Table, name: str) -> pa.Table:
+    """The pairs of one part, as a list without a split."""
+    pairs = pairs.filter(pc.equal(pairs["split"], name))
+    place = pairs.column_names.index("split")
+    return pairs.set_column(place, "split", pa.nulls(pairs.num_rows, pa.string()))
 
 
 def losing(pairs: pa.Table, images: dict[int, str | None]) -> pa.Table:
@@ -91,6 +99,41 @@ def test_files_that_are_not_there_are_counted_apart_from_posts_without_any(
     )
     with pytest.raises(EmbeddedError):
         train(both, folder, allow_unreadable=True)
+
+
+@pytest.mark.parametrize("option", ["validate_on", "calibrate_on"])
+def test_lists_to_measure_on_are_held_to_the_same_rule_before_a_picture_is_read(
+    option: str, pictures: tuple[pa.Table, Path], tmp_path: Path
+) -> None:
+    pairs, folder = pictures
+    learn, val = part(pairs, "train"), part(pairs, "val")
+    label = "other" if option == "validate_on" else "calibrate"
+
+    def says(table: pa.Table, **how: object) -> str:
+        given = {label: table} if option == "validate_on" else table
+        return refused(learn, folder, recipe=FINETUNE, **{option: given}, **how)
+
+    assert says(val.slice(0, 0)).startswith(f"no pairs in '{label}'; i2pa pairs tells")
+    elsewhere = album(tmp_path / "elsewhere", users=6, pairs_each=2).slice(6)
+    for how in ({}, {"allow_unreadable": True}):
+        assert f"none of the pictures in the pairs of '{label}'" in says(elsewhere, **how)
+        gone = losing(val, {0: "gone.png", 1: "gone.png"})
+        assert says(gone, **how) == (
+            f"no pair of '{label}' has both pictures (gone.png: no such file); check --images"
+        )
+    one_gone = losing(val, {1: "gone.png"})
+    assert says(one_gone) == (
+        f"1 of 2 pairs of '{label}' lack a picture that can be read, more than 5% (gone.png: no "
+        "such file); mend the pictures, or --allow-unreadable"
+    )
+    with pytest.raises(EmbeddedError):
+        says(one_gone, allow_unreadable=True)
+
+
+def test_a_part_of_the_pairs_that_lacks_its_pictures(pictures: tuple[pa.Table, Path]) -> None:
+    pairs, folder = pictures
+    rows = {row: "gone.png" for row, name in enumerate(pairs["split"].to_pylist()) if name == "val"}
+    assert "no pair of 'val' has both" in refused(losing(pairs, rows), folder, recipe=FINETUNE)
 
 
 def test_only_the_first_pictures_are_named_and_only_those_learnt_from(

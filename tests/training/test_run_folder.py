@@ -72,7 +72,7 @@ def model(recipe: Recipe | NetworkRecipe, **changes: object) -> TrainedModel:
         learnt_from="9 pairs of 18 pictures of 3 users",
         data=DataFacts(9, 18, 3, ("c" * 64,)),
         pairs_without_picture=1,
-        measured_without_picture=0,
+        measured_without_picture={},
         unreadable=(),
         l2=None if network else 1.0,
         grid=() if network else grid,

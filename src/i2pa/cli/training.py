@@ -148,7 +148,7 @@ def train(
         bool,
         typer.Option(
             "--allow-unreadable",
-            help="Go on though over 5 % of pairs lack a picture.",
+            help="Go on though over 5 % of a list's pairs lack a picture.",
         ),
     ] = False,
 ) -> None:
@@ -274,11 +274,8 @@ def train(
     output.warn_of(model.unreadable)
     if model.pairs_without_picture:
         output.warn(f"{many(model.pairs_without_picture, 'pair')} left out: a picture is missing")
-    if model.measured_without_picture:
-        output.warn(
-            f"left out of measuring: {many(model.measured_without_picture, 'pair')} that "
-            "lacks a picture"
-        )
+    for label, lost in model.measured_without_picture.items():
+        output.warn(f"{many(lost, 'pair')} of {label!r} left out: a picture is missing")
     for note in model.likes.notes if model.likes else ():
         output.warn(note)
     print("\n".join(evaluation_table(model.evaluations)))

@@ -50,6 +50,7 @@ def model_card(model: TrainedModel, sha256: str, inputs: Mapping[str, str]) -> s
         *(line for shared in model.shared_users for line in (f"**{shared.warning}.**", "")),
         *evaluation_table(model.evaluations),
         "",
+        *_left_out(model),
         *(
             ["## Likes predicted", "", *(f"- {note}." for note in model.likes.notes), ""]
             if model.likes
@@ -112,6 +113,14 @@ def _unreadable(model: TrainedModel) -> Iterator[str]:
     if (more := len(model.unreadable) - _PICTURES_SHOWN) > 0:
         yield f"- and {more:,} more, in `run.json`"
     yield ""
+
+
+def _left_out(model: TrainedModel) -> Iterator[str]:
+    """How many pairs of the lists that were measured or calibrated on lack a picture."""
+    if model.measured_without_picture:
+        counts = (f"{many(n, 'pair')} of {at}" for at, n in model.measured_without_picture.items())
+        yield f"Left out, as no picture could be read: {', '.join(counts)}."
+        yield ""
 
 
 def _training(model: TrainedModel) -> Iterator[str]:

@@ -96,7 +96,7 @@ def train_network(
         progress=progress,
     )
     fitted, scores = found.fitted, found.scores
-    measured, without = gathered.measured(scores)
+    measured = gathered.measured(scores)
     by, label = gathered.ordinary, CALIBRATION
     if by is None:
         by, label = gathered.held_out[VALIDATION], VALIDATION
@@ -118,7 +118,7 @@ def train_network(
         learnt_from=gathered.learnt_from,
         data=gathered.data,
         pairs_without_picture=lost,
-        measured_without_picture=without,
+        measured_without_picture=gathered.measured_without_picture,
         shared_users=gathered.shared,
         unreadable=(
             *features.unreadable,

@@ -254,6 +254,7 @@ def _record(model: TrainedModel, inputs: Mapping[str, str]) -> dict[str, Any]:
         "data": dataclasses.asdict(model.data),
         "learnt_from": model.learnt_from,
         "pairs_without_picture": model.pairs_without_picture,
+        "measured_without_picture": dict(model.measured_without_picture),
         "shared_users": [dataclasses.asdict(shared) for shared in model.shared_users],
         "unreadable": [dataclasses.asdict(picture) for picture in model.unreadable],
         "evaluations": [dataclasses.asdict(evaluation) for evaluation in model.evaluations],

@@ -24,7 +24,6 @@ from i2pa.training.gather import CALIBRATION, PLAIN_L2, Gathered, gather
 from i2pa.training.labelled import with_clock, with_noise
 from i2pa.training.losses import loss_named
 from i2pa.training.measure import calibrate, evaluate, reference
-from i2pa.training.missing import check_named, check_readable
 from i2pa.training.network import VALIDATION, check_validation, put_head, train_network
 from i2pa.training.pairset import TRAIN, by_split, is_graded, pair_set
 from i2pa.training.probe import (
@@ -82,7 +81,8 @@ def train(
     sure.
     A recipe for a whole network keeps its checkpoint and metrics in `folder` (default: nowhere for
     long), in place of what a run left there, and goes on from there with `resume`. Every recipe
-    stops where over 5 % of the pairs lack a readable picture, unless `allow_unreadable`.
+    stops where over 5 % of the pairs of a list, learnt from or measured on, lack a readable
+    picture, unless `allow_unreadable`.
     `shared_users` lets users be in what is learnt and in what is measured, as the paper does;
     accuracies are then about known users, which the model and `warn` say. `reference_users` says
     who those users are, in the name of the reference. `progress` is told pictures embedded and all,
@@ -104,7 +104,6 @@ def train(
     # All that needs no pixels is refused before hours of reading pictures.
     if isinstance(recipe, NetworkRecipe):
         check_validation(learn, [*parts, *(validate_on or {})])
-    check_named(learn, images, allow=allow_unreadable)
     gathered = gather(
         pairs,
         images,
@@ -113,11 +112,10 @@ def train(
         validate_on=validate_on or {},
         calibrate_on=calibrate_on,
         allow_shared=shared_users,
+        allow_unreadable=allow_unreadable,
         progress=progress,
         warn=warn,
     )
-    readable = gathered.features
-    check_readable(learn, readable.row.keys(), readable.unreadable, allow=allow_unreadable)
     naming = Naming(name, version, reference_users)
     if isinstance(recipe, Recipe):
         return _train_probe(gathered, recipe, carried, naming)
@@ -243,7 +241,7 @@ def _train_probe(
     tested = gathered.used.at(best.held_out)
     table = gathered.used_table.take(best.held_out)
     out_of_fold = evaluate(CROSS_VALIDATION, table, tested, best.delta, probe.plain.delta)
-    measured, without = gathered.measured(scores)
+    measured = gathered.measured(scores)
     if gathered.ordinary is None:
         calibration = calibrate(best.delta, tested, link)
         quantiles = reference(best.scores, tested, naming.users, "out-of-fold")
@@ -268,7 +266,7 @@ def _train_probe(
         learnt_from=gathered.learnt_from,
         data=gathered.data,
         pairs_without_picture=gathered.missing,
-        measured_without_picture=without,
+        measured_without_picture=gathered.measured_without_picture,
         shared_users=gathered.shared,
         unreadable=gathered.features.unreadable,
         head=head,
