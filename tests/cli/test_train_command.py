@@ -136,9 +136,12 @@ def test_finetune_records_all_that_was_asked_for(
     assert "holds a finished run" in err
 
     more = ("--epochs", 2, *asked[2:])
+    aside = out / f".{CHECKPOINT_FILE}.abcd_123"
+    aside.write_bytes(b"half of it")
     code, said, _ = run(capsys, *command(place, out, *SMALL, *more, "--resume"))
     assert code == 0
     assert epochs_in(out) == ["1", "2"]
+    assert not aside.exists()
     assert json.loads((out / "run.json").read_text())["recipe"]["epochs"] == 2
 
     # A probe in its place leaves nothing of the network's run.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -31,7 +32,13 @@ from i2pa.training.journal import EVENTS_FOLDER, METRICS_FILE, journal, remove_e
 from i2pa.training.loop import Epoch
 from i2pa.training.measure import Calibration, Evaluation
 from i2pa.training.probe import CrossValidation
-from i2pa.training.run import how_stopped, nothing_left, remove_results, remove_run
+from i2pa.training.run import (
+    check_run_folder,
+    how_stopped,
+    nothing_left,
+    remove_results,
+    remove_run,
+)
 
 NAN = float("nan")
 EPOCHS = (
@@ -307,6 +314,29 @@ def test_only_a_runs_own_files_are_removed(tmp_path: Path) -> None:
     remove_run(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {EVENTS_FOLDER, "notes.txt"}
     assert [path.name for path in events.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("name", [CHECKPOINT_FILE, "model.onnx", "model.onnx.sha256", "card.md"])
+def test_a_file_half_written_when_the_run_was_killed_is_the_runs_own(
+    name: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    script = (
+        "import os, sys; from i2pa.files import whole_file\n"
+        "with whole_file(sys.argv[1]): os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", script, folder / name], check=False)
+    (aside,) = folder.iterdir()
+    assert aside.name.startswith(f".{name}.")
+    for how in ({}, {"resume": True}, {"overwrite": True}):
+        check_run_folder(folder, **how)
+    for other in (f".{name}.backup", f"{name}.12345678", ".notes.txt.12345678"):
+        (folder / other).write_text("")
+        with pytest.raises(UserInputError, match="holds other files"):
+            check_run_folder(folder, resume=True)
+        remove_run(folder)
+        assert [path.name for path in folder.iterdir()] == [other]
+        (folder / other).unlink()
 
 
 def test_a_card_lists_the_first_pictures_that_could_not_be_read() -> None:

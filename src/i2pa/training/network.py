@@ -41,7 +41,7 @@ from i2pa.training.pairwise import PairNetwork
 from i2pa.training.probe import Head, folds_by_user, judged
 from i2pa.training.processes import processes
 from i2pa.training.recipes import NetworkRecipe, trains_pairs
-from i2pa.training.run import remove_results, remove_run
+from i2pa.training.run import remove_half_written, remove_results, remove_run
 from i2pa.training.trained import Naming, TrainedModel, named
 from i2pa.training.validation import rate_pictures
 
@@ -183,8 +183,10 @@ def fit_network(
     )
     folder.mkdir(parents=True, exist_ok=True)
     with processes() as mine, journal(folder) as write:
-        if mine.is_first and not resume:
-            remove_run(folder)
+        if mine.is_first:
+            remove_half_written(folder)
+            if not resume:
+                remove_run(folder)
         feed = feed or picture_feed(features, recipe, weights, mine.device)
 
         def on_epoch(history: Sequence[Epoch]) -> None:

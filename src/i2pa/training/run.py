@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from i2pa.errors import ModelError, UserInputError
-from i2pa.files import whole_file
+from i2pa.files import left_aside, whole_file
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import backbone_spec
 from i2pa.models.export import export_onnx
@@ -59,6 +59,7 @@ def write_run(model: TrainedModel, folder: Path, inputs: Mapping[str, str]) -> M
             f"cannot be made a run folder ({error.strerror or error})", where=str(folder)
         ) from error
     if model.checkpoints is not None and folder.samefile(model.checkpoints):
+        remove_half_written(folder)
         remove_results(folder)
     else:
         remove_run(folder)
@@ -88,8 +89,23 @@ def remove_results(folder: Path) -> None:
     digest_file(folder / MODEL_FILE).unlink(missing_ok=True)
 
 
+def half_written(folder: Path) -> list[Path]:
+    """What a run that was killed while it wrote a file left in `folder`."""
+    model = folder / MODEL_FILE
+    texts = (RUN_FILE, WEIGHTS_FILE, CARD_FILE, CURVES_FILE, CHECKPOINT_FILE, METRICS_FILE)
+    files = (model, digest_file(model), *(folder / name for name in texts))
+    return [aside for file in files for aside in left_aside(file)]
+
+
+def remove_half_written(folder: Path) -> None:
+    """Remove what a run that was killed while it wrote a file left in `folder`."""
+    for aside in half_written(folder):
+        aside.unlink(missing_ok=True)
+
+
 def remove_run(folder: Path) -> None:
     """Remove all that a run, finished or not, left in `folder`; other files stay."""
+    remove_half_written(folder)
     remove_results(folder)
     for name in (CHECKPOINT_FILE, METRICS_FILE):
         (folder / name).unlink(missing_ok=True)
@@ -166,7 +182,8 @@ def check_run_folder(folder: Path, *, overwrite: bool = False, resume: bool = Fa
             where=str(folder),
             remedy="name another",
         )
-    present = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    found = set(folder.iterdir()) - set(half_written(folder)) if folder.exists() else set()
+    present = {path.name for path in found}
     if RUN_FILE in present and not (overwrite or resume):
         raise UserInputError(
             "holds a finished run", where=str(folder), remedy="add --overwrite or name another"
