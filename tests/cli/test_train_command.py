@@ -130,7 +130,7 @@ def test_finetune_records_all_that_was_asked_for(
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
     code, _, err = run(capsys, *command(place, out, *SMALL, "--resume"))
     assert code == 2
-    assert "of another recipe or other pairs" in err
+    assert "of another recipe, other pairs or weights" in err
     code, _, err = run(capsys, *command(place, out, *SMALL, *asked))
     assert code == 2
     assert "holds a finished run" in err

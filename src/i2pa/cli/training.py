@@ -161,6 +161,7 @@ def train(
         # Drawn with at the end; that it is missing should be told before hours of training.
         import matplotlib  # noqa: F401
 
+        from i2pa.models.backbones import backbone_weights
         from i2pa.models.registry import CHECKPOINT_FILE
         from i2pa.pairs import read_pairs
         from i2pa.posts import load_posts
@@ -216,10 +217,14 @@ def train(
         # That they cannot be made should be told before hours of training.
         to_leave_out(learn, folds)
     inputs = {label: hashlib.sha256(path.read_bytes()).hexdigest() for label, path in files.items()}
-    if resume and not isinstance(chosen, Recipe) and (why := nothing_left(out, chosen, inputs)):
-        if is_first_process():
-            print(f"{out}: this run is finished, {why}")
-        return
+    if resume and not isinstance(chosen, Recipe):
+        carried = backbone_weights(
+            chosen.backbone, weights, pixel_scaling=chosen.pixel_scaling, seed=chosen.seed
+        )
+        if why := nothing_left(out, chosen, carried, inputs):
+            if is_first_process():
+                print(f"{out}: this run is finished, {why}")
+            return
     if is_first_process():
         if overwrite:
             remove_checkpoint(out)

@@ -26,7 +26,7 @@ from safetensors.torch import load, save
 from i2pa.errors import ModelError, UserInputError
 from i2pa.files import left_aside, whole_file
 from i2pa.images.transforms import transform_named
-from i2pa.models.backbones import backbone_spec
+from i2pa.models.backbones import BackboneWeights, backbone_spec
 from i2pa.models.export import export_onnx
 from i2pa.models.metadata import ModelMetadata
 from i2pa.models.ranker import Ranker
@@ -128,26 +128,35 @@ def how_stopped(folder: Path, recipe: Recipe | NetworkRecipe) -> str:
     return f"stopped; {folder} holds the checkpoint after epoch {epoch}: --resume goes on from it"
 
 
-def nothing_left(folder: Path, recipe: NetworkRecipe, inputs: Mapping[str, str]) -> str:
+def nothing_left(
+    folder: Path, recipe: NetworkRecipe, weights: BackboneWeights, inputs: Mapping[str, str]
+) -> str:
     """Why a finished run of `recipe` on `inputs` in `folder` would not go on, and what helps.
 
     Empty where there is none, or where `recipe` lets it go on: with more epochs, or more patience
-    where that ended it. Raises UserInputError
-    where the finished run is of another recipe or other data, or its checkpoint is gone;
-    ModelError where its record cannot be read.
+    where that ended it. Raises UserInputError where the finished run is of another recipe, other
+    data or other weights of the backbone, or its checkpoint is gone; ModelError where its record
+    cannot be read.
     """
     if not (folder / RUN_FILE).is_file():
         return ""
     try:
         record = json.loads((folder / RUN_FILE).read_text())
-        before, known = record["recipe"], record["inputs"]
-        done, best = record["epochs"]["done"], record["epochs"]["best"]
+        more = {"epochs": recipe.epochs, "patience": recipe.patience}
+        same = (
+            record["recipe"] | more == dataclasses.asdict(recipe)
+            and record["inputs"] == dict(inputs)
+            and record["backbone"]["sha256"] == weights.sha256
+        )
+        # A head has no epochs; what is of another recipe is none to go on with anyhow.
+        epochs = record["epochs"] if same else {"done": 0, "best": 0}
+        done, best = epochs["done"], epochs["best"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"damaged run ({error!r})", where=str(folder)) from error
-    more = {"epochs": recipe.epochs, "patience": recipe.patience}
-    if before | more != dataclasses.asdict(recipe) or known != inputs:
+    if not same:
         raise UserInputError(
-            "the finished run here is of another recipe or other pairs, or another version of i2pa",
+            "the finished run here is of another recipe, other pairs or weights, or another "
+            "version of i2pa",
             where=str(folder),
             remedy="give the same options, or add --overwrite in place of --resume",
         )
