@@ -324,6 +324,31 @@ def test_resume_without_a_checkpoint_is_told_and_likes_are_counted_in_pictures(
     assert [unit for what, unit in units if what == "training"] == ["pairs", "pictures"]
 
 
+def test_other_training_pairs_are_noticed_beside_calibration_pairs_of_their_name(
+    place: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def finished(*given: object) -> str:
+        asked.append(given[-1])
+        return "as told"
+
+    monkeypatch.setattr("i2pa.training.run.nothing_left", finished)
+    same = tmp_path / "pairs.parquet"
+    write_pairs(read_pairs(place / "pairs.parquet").slice(1), same)
+    options = ("--recipe", "finetune", "--calibrate", same, "--resume")
+    code, said, _ = run(capsys, *command(place, tmp_path / "run", *options))
+    assert (code, "this run is finished, as told" in said) == (0, True)
+    (inputs,) = asked
+    assert inputs == {
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (place / "pairs.parquet", same)
+    }
+
+
 def test_an_output_that_is_a_file_is_called_one(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

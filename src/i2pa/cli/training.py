@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated
 
@@ -204,9 +205,9 @@ def train(
     if folds and not is_alone():
         raise UserInputError("--folds is for one process", remedy="leave torchrun out")
     check_run_folder(out, overwrite=overwrite, resume=resume)
-    measured = _labelled(validate or [])
-    files = {pairs.name: pairs, **measured} | ({calibrate.name: calibrate} if calibrate else {})
-    files |= {posts.name: posts} if posts else {}
+    measured = _labelled(validate or [], attrgetter("stem"))
+    others = [path for path in (pairs, calibrate, posts) if path]
+    files = measured | _labelled(others, attrgetter("name"), taken=measured)
     learn = read_pairs(pairs)
     if not learn.num_rows:
         raise DataError("holds no pairs", where=str(pairs), remedy="i2pa pairs tells why")
@@ -288,11 +289,13 @@ def train(
     print(f"Try it: i2pa rank FOLDER --model {out}")
 
 
-def _labelled(files: Sequence[Path]) -> dict[str, Path]:
-    """Each file under its short name, or under its whole path where two share that."""
-    stems = [path.stem for path in files]
+def _labelled(
+    files: Sequence[Path], short: Callable[[Path], str], taken: Collection[str] = ()
+) -> dict[str, Path]:
+    """Each file under its short name, or its whole path where two share that or it is `taken`."""
+    names = [*taken, *map(short, files)]
     return {
-        path.stem if stems.count(path.stem) == 1 else str(path): path
+        short(path) if names.count(short(path)) == 1 else str(path): path
         for path in dict.fromkeys(files)
     }
 
