@@ -12,7 +12,7 @@ import pytest
 from i2pa.errors import DataError, I2paError, UserInputError
 from i2pa.images.failure import Failure
 from i2pa.pairs import pairs_from_levels
-from i2pa.training import FINETUNE, PROBE, train
+from i2pa.training import FINETUNE, PAPER, PROBE, cross_validate, crossval, train
 from i2pa.training.missing import check_readable
 from made_up import album
 
@@ -60,6 +60,24 @@ def refused(pairs: pa.Table, folder: Path, **options: object) -> str:
 def test_more_frozen_blocks_than_there_are(pictures: tuple[pa.Table, Path]) -> None:
     with pytest.raises(UserInputError, match="--frozen-blocks 99, but this backbone has 21 blocks"):
         train(*pictures, replace(FINETUNE, frozen_blocks=99))
+
+
+def test_random_weights_are_told_from_python_too(
+    pictures: tuple[pa.Table, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def embed(*_: object) -> None:
+        raise EmbeddedError
+
+    monkeypatch.setattr(crossval, "image_features", embed)
+    said = "WARNING: this model starts from random weights"
+    for work in (train, cross_validate):
+        told: list[str] = []
+        with pytest.raises(EmbeddedError):
+            work(*pictures, PAPER, weights="random", warn=told.append)
+        (line,) = told
+        assert line.startswith(said)
+        with pytest.raises(EmbeddedError), pytest.warns(RuntimeWarning, match=said):
+            work(*pictures, PAPER, weights="random")
 
 
 def test_graded_pictures_without_val_for_a_network(pictures: tuple[pa.Table, Path]) -> None:

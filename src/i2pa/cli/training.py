@@ -169,7 +169,7 @@ def train(
         from i2pa.training import Recipe, check_run_folder, write_run
         from i2pa.training import train as train_model
         from i2pa.training.absolute import POST_COLUMNS
-        from i2pa.training.card import FROM_RANDOM_WEIGHTS, evaluation_table
+        from i2pa.training.card import evaluation_table
         from i2pa.training.crossval import left_out_users, to_leave_out
         from i2pa.training.processes import is_alone, is_first_process
         from i2pa.training.recipes import changed, recipe_named, trains_pairs
@@ -231,10 +231,8 @@ def train(
             remove_checkpoint(out)
         if resume and not (out / CHECKPOINT_FILE).is_file():
             output.warn(f"{out}: there is no checkpoint to go on from; training begins anew")
-        if weights == "random":
-            output.warn(f"WARNING: this model {FROM_RANDOM_WEIGHTS}")
     unit = "pairs" if trains_pairs(chosen) else "pictures"
-    # With --folds the cache is tried twice; one line is enough.
+    # With --folds the cache is tried twice, as are random weights; one line is enough.
     warn = cache(output.warn if is_first_process() else lambda _: None)
     try:
         with (

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping
 
 from i2pa.models.backbones import RANDOM
 from i2pa.training.curves import CURVES_FILE
+from i2pa.training.features import FROM_RANDOM_WEIGHTS
 from i2pa.training.measure import Evaluation
 from i2pa.training.recipes import PAIRS_ONLY, NetworkRecipe, trains_pairs
 from i2pa.training.trained import TrainedModel
 from i2pa.words import many
 
 _PICTURES_SHOWN = 5
-
-FROM_RANDOM_WEIGHTS = "starts from random weights, not from weights that know pictures"
 
 
 def model_card(model: TrainedModel, sha256: str, inputs: Mapping[str, str]) -> str:

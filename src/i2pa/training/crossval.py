@@ -18,13 +18,13 @@ import pyarrow as pa
 from i2pa.errors import DataError, require
 from i2pa.images.named import Folders
 from i2pa.images.transforms import transform_named
-from i2pa.models.backbones import BackboneWeights, WeightsSource, backbone_weights
+from i2pa.models.backbones import BackboneWeights, WeightsSource
 from i2pa.models.registry import CHECKPOINT_FILE
 from i2pa.pairs.schema import check_pairs_table
 from i2pa.posts.schema import check_posts_table
 from i2pa.training.absolute import post_facts
 from i2pa.training.compare import OutOfFold
-from i2pa.training.features import Features, Progress, Warn, image_features
+from i2pa.training.features import Features, Progress, Warn, carried_weights, image_features
 from i2pa.training.fold import Listed, Trial, check_users, user_folds
 from i2pa.training.foldfile import fold_plan, keep_fold, kept_fold
 from i2pa.training.gather import PLAIN_L2
@@ -69,7 +69,7 @@ def cross_validate(
             check_pairs_table(table, name)
     good = isinstance(folds, Integral) and folds >= 2
     require(good, "folds", folds, "a whole number from 2")
-    carried = _carried(recipe, weights)
+    carried = carried_weights(recipe, weights, warn)
     tables = [table for table in (pairs, also, start) if table is not None]
     features = _features(tables, images, recipe, carried, progress, warn)
     return _judge_once(
@@ -84,12 +84,6 @@ def cross_validate(
         posts=posts,
         kept=kept,
         training_progress=training_progress,
-    )
-
-
-def _carried(recipe: Recipe | NetworkRecipe, weights: WeightsSource) -> BackboneWeights:
-    return backbone_weights(
-        recipe.backbone, weights, pixel_scaling=recipe.pixel_scaling, seed=recipe.seed
     )
 
 
@@ -193,7 +187,7 @@ def left_out_users(
     Where `pairs` has a split only its train part takes part. Raises as `to_leave_out`.
     """
     learn = to_leave_out(pairs, folds)
-    carried = _carried(recipe, weights)
+    carried = carried_weights(recipe, weights, warn)
     features = _features([learn], images, recipe, carried, None, warn)
     found = _judge_once(
         learn,

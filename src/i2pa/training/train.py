@@ -14,12 +14,12 @@ import torch
 
 from i2pa.errors import DataError, UserInputError, require
 from i2pa.images.named import Folders
-from i2pa.models.backbones import BackboneWeights, WeightsSource, backbone_weights, load_weights
+from i2pa.models.backbones import BackboneWeights, WeightsSource, load_weights
 from i2pa.models.ranker import Ranker
 from i2pa.pairs.schema import check_pair_weights, check_pairs_table
 from i2pa.posts.schema import check_posts_table
 from i2pa.training.absolute import PostFacts, post_facts
-from i2pa.training.features import Progress, Warn, as_warning
+from i2pa.training.features import Progress, Warn, as_warning, carried_weights
 from i2pa.training.gather import CALIBRATION, PLAIN_L2, Gathered, gather
 from i2pa.training.labelled import with_clock, with_noise
 from i2pa.training.losses import loss_named
@@ -87,19 +87,17 @@ def train(
     accuracies are then about known users, which the model and `warn` say. `reference_users` says
     who those users are, in the name of the reference. `progress` is told pictures embedded and all,
     `training_progress` pairs seen and all; `warn` one line where the cache cannot be used and the
-    work goes on without it, or where the precision is not made for this machine (default: a
-    RuntimeWarning). Raises DataError where nothing can be learnt, weights of pairs are no weights,
-    users overlap or posts are missing, UserInputError where a name in `validate_on` is that of a
-    part of `pairs` or the recipe has no use for `posts`, and ModelError where the backbone or its
-    weights cannot be used, or training diverges.
+    work goes on without it, where the precision is not made for this machine or the weights are
+    random (default: a RuntimeWarning). Raises DataError where nothing can be learnt, weights of
+    pairs are no weights, users overlap or posts are missing, UserInputError where a name in
+    `validate_on` is that of a part of `pairs` or the recipe has no use for `posts`, and ModelError
+    where the backbone or its weights cannot be used, or training diverges.
     """
     _check_arguments(pairs, recipe, posts, validate_on, calibrate_on, version)
     _advise_on_precision(recipe, warn or as_warning)
     validation = (validate_on or {}).get(VALIDATION)
     facts = _facts(recipe, posts, [pairs] if validation is None else [pairs, validation])
-    carried = backbone_weights(
-        recipe.backbone, weights, pixel_scaling=recipe.pixel_scaling, seed=recipe.seed
-    )
+    carried = carried_weights(recipe, weights, warn)
     learn, parts = by_split(pairs)
     # All that needs no pixels is refused before hours of reading pictures.
     if isinstance(recipe, NetworkRecipe):
