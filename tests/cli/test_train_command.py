@@ -25,6 +25,7 @@ from i2pa.models.onnx_engine import OnnxEngine
 from i2pa.models.registry import CHECKPOINT_FILE
 from i2pa.pairs.schema import read_pairs, write_pairs
 from i2pa.training.checkpoint import last_epoch
+from i2pa.training.recipes import MOST_SEED
 from made_up import album
 
 
@@ -86,6 +87,14 @@ def test_options_without_a_meaning_are_refused_in_a_line(
     assert says in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_seed_that_torch_does_not_take_is_refused(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, *command(place, tmp_path / "run", "--seed", MOST_SEED + 1))
+    assert code == 2
+    assert f"'--seed': Input should be less than or equal to {MOST_SEED}" in err
 
 
 def epochs_in(folder: Path) -> list[str]:

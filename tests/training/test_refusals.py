@@ -8,12 +8,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+import torch
 
 from i2pa.errors import DataError, I2paError, UserInputError
 from i2pa.images.failure import Failure
 from i2pa.pairs import pairs_from_levels
 from i2pa.training import FINETUNE, PAPER, PROBE, cross_validate, crossval, train
 from i2pa.training.missing import check_readable
+from i2pa.training.network import _NEW_LAYERS
+from i2pa.training.recipes import MOST_SEED
 from made_up import album
 
 
@@ -78,6 +81,17 @@ def test_random_weights_are_told_from_python_too(
         assert line.startswith(said)
         with pytest.raises(EmbeddedError), pytest.warns(RuntimeWarning, match=said):
             work(*pictures, PAPER, weights="random")
+
+
+def test_seeds_that_torch_does_not_take(pictures: tuple[pa.Table, Path]) -> None:
+    for seed in (-1, 2**63, 0.5):
+        for work in (train, cross_validate):
+            with pytest.raises(UserInputError, match=r"seed is .* but must be a whole number from"):
+                work(*pictures, replace(PROBE, seed=seed))
+    with pytest.raises(EmbeddedError):
+        train(*pictures, replace(PROBE, seed=MOST_SEED))
+    # New layers begin with a number beyond the seed.
+    torch.manual_seed(_NEW_LAYERS + MOST_SEED)
 
 
 def test_graded_pictures_without_val_for_a_network(pictures: tuple[pa.Table, Path]) -> None:

@@ -71,7 +71,9 @@ def train(
     pixel_scaling: Annotated[
         str | None, typer.Option(help="unit or imagenet, where the backbone has both.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of folds and of random weights.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Seed of folds and of random weights.")
+    ] = 0,
     loss: Annotated[str | None, typer.Option(help="hard, soft, thurstone or fidelity.")] = None,
     nuisance: Annotated[
         bool | None,

@@ -35,6 +35,7 @@ from i2pa.training.labelled import labelled, with_noise
 from i2pa.training.loop import Epoch, Fitted, fit
 from i2pa.training.losses import loss_named
 from i2pa.training.measure import calibrate, reference
+from i2pa.training.memory_error import told_of_memory
 from i2pa.training.objective import Network
 from i2pa.training.pairset import is_graded, pair_set
 from i2pa.training.pairwise import PairNetwork
@@ -182,7 +183,7 @@ def fit_network(
         else absolute.network
     )
     folder.mkdir(parents=True, exist_ok=True)
-    with processes() as mine, journal(folder) as write:
+    with told_of_memory(recipe, folder), processes() as mine, journal(folder) as write:
         if mine.is_first:
             remove_half_written(folder)
             if not resume:

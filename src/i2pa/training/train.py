@@ -91,7 +91,7 @@ def train(
     random (default: a RuntimeWarning). Raises DataError where nothing can be learnt, weights of
     pairs are no weights, users overlap or posts are missing, UserInputError where a name in
     `validate_on` is that of a part of `pairs` or the recipe has no use for `posts`, and ModelError
-    where the backbone or its weights cannot be used, or training diverges.
+    where the backbone or its weights cannot be used, memory runs out, or training diverges.
     """
     _check_arguments(pairs, recipe, posts, validate_on, calibrate_on, version)
     _advise_on_precision(recipe, warn or as_warning)
