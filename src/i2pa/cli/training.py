@@ -218,7 +218,7 @@ def train(
     facts = load_posts(posts, POST_COLUMNS) if posts else None
     if folds:
         # That they cannot be made should be told before hours of training.
-        to_leave_out(learn, folds)
+        to_leave_out(learn, images, folds)
     inputs = {label: hashlib.sha256(path.read_bytes()).hexdigest() for label, path in files.items()}
     if resume and not isinstance(chosen, Recipe):
         carried = backbone_weights(
