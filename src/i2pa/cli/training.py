@@ -30,7 +30,10 @@ def train(
     recipe: Annotated[str, typer.Option(help="How to train.")] = "probe",
     validate: Annotated[
         list[Path] | None,
-        typer.Option(help="Pairs of other users to measure accuracy on; repeatable."),
+        typer.Option(
+            help="Pairs of other users to measure accuracy on; repeatable. A file called val "
+            "chooses the epoch of a whole network."
+        ),
     ] = None,
     calibrate: Annotated[
         Path | None,
