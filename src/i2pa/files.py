@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import os
 import tempfile
@@ -16,6 +17,10 @@ from i2pa.errors import DataError, UserInputError
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 FAILED_DISK = frozenset(_FULL | {errno.EIO})
 """Numbers of errors that say that a disk takes no more, or fails."""
+
+
+# What `mkstemp` puts after a prefix.
+_RANDOM_SIGNS = 8
 
 
 @contextmanager
@@ -32,8 +37,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             kind = "is a folder" if final.is_dir() else "is no regular file"
             raise UserInputError(kind, where=str(path), remedy="name a file to write")
         final.parent.mkdir(parents=True, exist_ok=True)
-        # A name of the longest that a disk takes leaves no room for more.
-        handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.name[:40]}.")
+        handle, name = tempfile.mkstemp(dir=final.parent, prefix=_aside_prefix(final))
     except OSError as error:
         raise _unwritable(final, error) from error
     os.close(handle)
@@ -47,6 +51,12 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise _unwritable(final, error) from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+def left_aside(path: Path) -> list[Path]:
+    """What writers of `path` that were killed left beside it; nobody may be writing it now."""
+    prefix = glob.escape(_aside_prefix(path))
+    return sorted(path.parent.glob(f"{prefix}{'?' * _RANDOM_SIGNS}"))
 
 
 def check_not_input(path: str | os.PathLike[str], *inputs: str | os.PathLike[str]) -> None:
@@ -81,6 +91,11 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _aside_prefix(path: Path) -> str:
+    # A name of the longest that a disk takes leaves no room for more.
+    return f".{path.name[:40]}."
 
 
 def _unwritable(path: Path, error: OSError) -> UserInputError | DataError:

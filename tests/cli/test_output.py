@@ -90,6 +90,25 @@ def test_a_quiet_command_says_only_what_went_wrong(capsys: pytest.CaptureFixture
     assert capsys.readouterr().err == "i2pa: broken\n"
 
 
+def test_the_rate_in_plain_lines_is_of_what_was_done_since_the_first_report(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter((3600, 3605, 3610, 3621, 4000, 4020, 4025))
+    monkeypatch.setattr("i2pa.cli.output.time.monotonic", lambda: float(next(clock)))
+    with output.progress("training", "pairs") as progress:
+        # An hour of other work first, and then a run that goes on from 1,000 pairs.
+        for done in (1000, 1050, 1100, 1100):
+            progress(done, 2000)
+        assert capsys.readouterr().err.splitlines() == [
+            "i2pa: training: 1,100 of 2,000, 10.0 pairs/s, 90 s left",
+            "i2pa: training: 1,100 of 2,000, 4.8 pairs/s, 189 s left",
+        ]
+        # Another fold begins from nothing.
+        for done in (10, 10, 60):
+            progress(done, 500)
+    assert capsys.readouterr().err == "i2pa: training: 60 of 500, 2.0 pairs/s, 220 s left\n"
+
+
 def test_equal_ranks_are_no_interval(capsys: pytest.CaptureFixture[str]) -> None:
     tied = [(1, (1, 1)), (1, (1, 1)), (3, (3, 4)), (4, (3, 4)), (5, None)]
     items = [picture(f"{n}.jpg", rank, tied_with=ties) for n, (rank, ties) in enumerate(tied)]

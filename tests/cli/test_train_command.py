@@ -25,6 +25,7 @@ from i2pa.models.onnx_engine import OnnxEngine
 from i2pa.models.registry import CHECKPOINT_FILE
 from i2pa.pairs.schema import read_pairs, write_pairs
 from i2pa.training.checkpoint import last_epoch
+from i2pa.training.recipes import MOST_SEED
 from made_up import album
 
 
@@ -88,6 +89,14 @@ def test_options_without_a_meaning_are_refused_in_a_line(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_seed_that_torch_does_not_take_is_refused(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, *command(place, tmp_path / "run", "--seed", MOST_SEED + 1))
+    assert code == 2
+    assert f"'--seed': Input should be less than or equal to {MOST_SEED}" in err
+
+
 def epochs_in(folder: Path) -> list[str]:
     with (folder / "metrics.csv").open() as file:
         return [row["epoch"] for row in csv.DictReader(file)]
@@ -130,15 +139,18 @@ def test_finetune_records_all_that_was_asked_for(
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
     code, _, err = run(capsys, *command(place, out, *SMALL, "--resume"))
     assert code == 2
-    assert "of another recipe or other pairs" in err
+    assert "of another recipe, other pairs or weights" in err
     code, _, err = run(capsys, *command(place, out, *SMALL, *asked))
     assert code == 2
     assert "holds a finished run" in err
 
     more = ("--epochs", 2, *asked[2:])
+    aside = out / f".{CHECKPOINT_FILE}.abcd_123"
+    aside.write_bytes(b"half of it")
     code, said, _ = run(capsys, *command(place, out, *SMALL, *more, "--resume"))
     assert code == 0
     assert epochs_in(out) == ["1", "2"]
+    assert not aside.exists()
     assert json.loads((out / "run.json").read_text())["recipe"]["epochs"] == 2
 
     # A probe in its place leaves nothing of the network's run.
@@ -319,6 +331,31 @@ def test_resume_without_a_checkpoint_is_told_and_likes_are_counted_in_pictures(
     _, _, err = run(capsys, *command(place, out, "--recipe", "absolute"))
     assert "checkpoint" not in err
     assert [unit for what, unit in units if what == "training"] == ["pairs", "pictures"]
+
+
+def test_other_training_pairs_are_noticed_beside_calibration_pairs_of_their_name(
+    place: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def finished(*given: object) -> str:
+        asked.append(given[-1])
+        return "as told"
+
+    monkeypatch.setattr("i2pa.training.run.nothing_left", finished)
+    same = tmp_path / "pairs.parquet"
+    write_pairs(read_pairs(place / "pairs.parquet").slice(1), same)
+    options = ("--recipe", "finetune", "--calibrate", same, "--resume")
+    code, said, _ = run(capsys, *command(place, tmp_path / "run", *options))
+    assert (code, "this run is finished, as told" in said) == (0, True)
+    (inputs,) = asked
+    assert inputs == {
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (place / "pairs.parquet", same)
+    }
 
 
 def test_an_output_that_is_a_file_is_called_one(

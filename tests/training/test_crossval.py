@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from i2pa.posts import POSTS
 from i2pa.training import ABSOLUTE, FINETUNE, PROBE, cross_validate, crossval
 from i2pa.training.absolute import PostFacts
 from i2pa.training.compare import OutOfFold, chance_of_best, chosen_within, gain
+from i2pa.training.crossval import to_leave_out
 from i2pa.training.features import Features
 from i2pa.training.fold import Listed, Trial, user_folds
 from i2pa.training.foldfile import FoldResult, fold_plan
@@ -39,9 +41,9 @@ def test_users_stay_whole_and_folds_are_balanced(counts, folds):
     pairs = of_users(counts)
     if len(counts) < folds:
         with pytest.raises(DataError, match="fewer folds"):
-            user_folds(pairs, folds)
+            user_folds(pairs.user, folds)
         return
-    fold = user_folds(pairs, folds)
+    fold = user_folds(pairs.user, folds)
     for user in np.unique(pairs.user):
         assert len(np.unique(fold[pairs.user == user])) == 1
     sizes = np.bincount(fold, minlength=folds)
@@ -202,6 +204,30 @@ def test_no_head_to_start_from_has_seen_a_user_that_is_judged(pictures, asked):
         assert set(begins.table["user_id"].to_pylist()) == {"u3", "u4"}
     with pytest.raises(DataError, match="nothing to start from but the users that are judged"):
         cross_validate(own, folder, FINETUNE, folds=3, start=own)
+
+
+def test_folds_that_leave_one_user_to_learn_from_are_refused_before_the_work(
+    pictures, monkeypatch, tmp_path
+):
+    def work(*_: object) -> None:
+        raise AssertionError("pictures were embedded")
+
+    monkeypatch.setattr(crossval, "_features", work)
+    pairs, folder = pictures
+    three = pairs.slice(0, 6)
+    few = "a fold leaves one user to learn from"
+    with pytest.raises(DataError, match=few):
+        cross_validate(three, folder, PROBE, folds=2)
+    with pytest.raises(DataError, match=few):
+        to_leave_out(three, folder, 2)
+    assert to_leave_out(three, folder, 3).num_rows == 6
+    # A user none of whose pictures is there is none.
+    for path in folder.glob("[012]-*.png"):
+        shutil.copy(path, tmp_path)
+    four = pairs.slice(0, 8)
+    assert to_leave_out(four, folder, 2).num_rows == 8
+    with pytest.raises(DataError, match=few):
+        to_leave_out(four, tmp_path, 2)
 
 
 @pytest.mark.slow

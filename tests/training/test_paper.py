@@ -49,6 +49,7 @@ class Run:
 
 
 def small_run(pairs: pa.Table, pictures: Path, recipe: NetworkRecipe, folder: Path, **how: bool):
+    how |= {"warn": lambda _: None}
     return train(pairs, pictures, recipe, weights="random", folder=folder, name="red", **how)
 
 

@@ -6,13 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+import torch
 
 from i2pa.errors import DataError, I2paError, UserInputError
 from i2pa.images.failure import Failure
 from i2pa.pairs import pairs_from_levels
-from i2pa.training import FINETUNE, PROBE, train
+from i2pa.training import FINETUNE, PAPER, PROBE, cross_validate, crossval, train
 from i2pa.training.missing import check_readable
+from i2pa.training.network import _NEW_LAYERS
+from i2pa.training.recipes import MOST_SEED
 from made_up import album
 
 
@@ -34,6 +38,13 @@ def no_embedding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("i2pa.training.gather.image_features", embed)
 
 
+def part(pairs: pa.Table, name: str) -> pa.Table:
+    """The pairs of one part, as a list without a split."""
+    pairs = pairs.filter(pc.equal(pairs["split"], name))
+    place = pairs.column_names.index("split")
+    return pairs.set_column(place, "split", pa.nulls(pairs.num_rows, pa.string()))
+
+
 def losing(pairs: pa.Table, images: dict[int, str | None]) -> pa.Table:
     """The pairs with other losers' pictures at some rows."""
     column = pairs["loser_image"].to_pylist()
@@ -52,6 +63,35 @@ def refused(pairs: pa.Table, folder: Path, **options: object) -> str:
 def test_more_frozen_blocks_than_there_are(pictures: tuple[pa.Table, Path]) -> None:
     with pytest.raises(UserInputError, match="--frozen-blocks 99, but this backbone has 21 blocks"):
         train(*pictures, replace(FINETUNE, frozen_blocks=99))
+
+
+def test_random_weights_are_told_from_python_too(
+    pictures: tuple[pa.Table, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def embed(*_: object) -> None:
+        raise EmbeddedError
+
+    monkeypatch.setattr(crossval, "image_features", embed)
+    said = "WARNING: this model starts from random weights"
+    for work in (train, cross_validate):
+        told: list[str] = []
+        with pytest.raises(EmbeddedError):
+            work(*pictures, PAPER, weights="random", warn=told.append)
+        (line,) = told
+        assert line.startswith(said)
+        with pytest.raises(EmbeddedError), pytest.warns(RuntimeWarning, match=said):
+            work(*pictures, PAPER, weights="random")
+
+
+def test_seeds_that_torch_does_not_take(pictures: tuple[pa.Table, Path]) -> None:
+    for seed in (-1, 2**63, 0.5):
+        for work in (train, cross_validate):
+            with pytest.raises(UserInputError, match=r"seed is .* but must be a whole number from"):
+                work(*pictures, replace(PROBE, seed=seed))
+    with pytest.raises(EmbeddedError):
+        train(*pictures, replace(PROBE, seed=MOST_SEED))
+    # New layers begin with a number beyond the seed.
+    torch.manual_seed(_NEW_LAYERS + MOST_SEED)
 
 
 def test_graded_pictures_without_val_for_a_network(pictures: tuple[pa.Table, Path]) -> None:
@@ -91,6 +131,41 @@ def test_files_that_are_not_there_are_counted_apart_from_posts_without_any(
     )
     with pytest.raises(EmbeddedError):
         train(both, folder, allow_unreadable=True)
+
+
+@pytest.mark.parametrize("option", ["validate_on", "calibrate_on"])
+def test_lists_to_measure_on_are_held_to_the_same_rule_before_a_picture_is_read(
+    option: str, pictures: tuple[pa.Table, Path], tmp_path: Path
+) -> None:
+    pairs, folder = pictures
+    learn, val = part(pairs, "train"), part(pairs, "val")
+    label = "other" if option == "validate_on" else "calibrate"
+
+    def says(table: pa.Table, **how: object) -> str:
+        given = {label: table} if option == "validate_on" else table
+        return refused(learn, folder, recipe=FINETUNE, **{option: given}, **how)
+
+    assert says(val.slice(0, 0)).startswith(f"no pairs in '{label}'; i2pa pairs tells")
+    elsewhere = album(tmp_path / "elsewhere", users=6, pairs_each=2).slice(6)
+    for how in ({}, {"allow_unreadable": True}):
+        assert f"none of the pictures in the pairs of '{label}'" in says(elsewhere, **how)
+        gone = losing(val, {0: "gone.png", 1: "gone.png"})
+        assert says(gone, **how) == (
+            f"no pair of '{label}' has both pictures (gone.png: no such file); check --images"
+        )
+    one_gone = losing(val, {1: "gone.png"})
+    assert says(one_gone) == (
+        f"1 of 2 pairs of '{label}' lack a picture that can be read, more than 5% (gone.png: no "
+        "such file); mend the pictures, or --allow-unreadable"
+    )
+    with pytest.raises(EmbeddedError):
+        says(one_gone, allow_unreadable=True)
+
+
+def test_a_part_of_the_pairs_that_lacks_its_pictures(pictures: tuple[pa.Table, Path]) -> None:
+    pairs, folder = pictures
+    rows = {row: "gone.png" for row, name in enumerate(pairs["split"].to_pylist()) if name == "val"}
+    assert "no pair of 'val' has both" in refused(losing(pairs, rows), folder, recipe=FINETUNE)
 
 
 def test_only_the_first_pictures_are_named_and_only_those_learnt_from(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -31,8 +32,15 @@ from i2pa.training.journal import EVENTS_FOLDER, METRICS_FILE, journal, remove_e
 from i2pa.training.loop import Epoch
 from i2pa.training.measure import Calibration, Evaluation
 from i2pa.training.probe import CrossValidation
-from i2pa.training.run import how_stopped, nothing_left, remove_results, remove_run
+from i2pa.training.run import (
+    check_run_folder,
+    how_stopped,
+    nothing_left,
+    remove_results,
+    remove_run,
+)
 
+WEIGHTS = BackboneWeights("efficientnet-lite2", "file its.pth", "b" * 64, "ours", "symmetric")
 NAN = float("nan")
 EPOCHS = (
     Epoch(1, 0.7, 0.5, 0.55, 0.69, 10.0, 1e-4),
@@ -72,7 +80,7 @@ def model(recipe: Recipe | NetworkRecipe, **changes: object) -> TrainedModel:
         learnt_from="9 pairs of 18 pictures of 3 users",
         data=DataFacts(9, 18, 3, ("c" * 64,)),
         pairs_without_picture=1,
-        measured_without_picture=0,
+        measured_without_picture={},
         unreadable=(),
         l2=None if network else 1.0,
         grid=() if network else grid,
@@ -241,12 +249,13 @@ def test_unrecorded_rules_and_a_fixed_l2_are_told() -> None:
     assert "ℓ2 was chosen" not in model_card(fixed, "a" * 64, {})
 
 
-def finished(folder: Path, recipe: NetworkRecipe, done: int, best: int) -> None:
+def finished(folder: Path, recipe: Recipe | NetworkRecipe, done: int, best: int) -> None:
     folder.mkdir(exist_ok=True)
     record = {
         "recipe": asdict(recipe),
         "inputs": {"pairs.parquet": "d" * 64},
-        "epochs": {"done": done, "best": best},
+        "backbone": {"sha256": WEIGHTS.sha256},
+        "epochs": {"done": done, "best": best} if done else None,
     }
     (folder / "run.json").write_text(json.dumps(record))
     (folder / CHECKPOINT_FILE).write_bytes(b"")
@@ -255,28 +264,41 @@ def finished(folder: Path, recipe: NetworkRecipe, done: int, best: int) -> None:
 def test_a_finished_run_goes_on_only_for_more_epochs_or_patience(tmp_path: Path) -> None:
     inputs = {"pairs.parquet": "d" * 64}
     recipe = replace(FINETUNE, epochs=10, patience=3)
-    assert not nothing_left(tmp_path, recipe, inputs)
+    assert not nothing_left(tmp_path, recipe, WEIGHTS, inputs)
     finished(tmp_path, recipe, done=10, best=9)
-    assert nothing_left(tmp_path, recipe, inputs) == "10 epochs done: to go on, give more --epochs"
-    assert nothing_left(tmp_path, replace(recipe, epochs=4), inputs)
-    assert not nothing_left(tmp_path, replace(recipe, epochs=11), inputs)
+    assert (
+        nothing_left(tmp_path, recipe, WEIGHTS, inputs)
+        == "10 epochs done: to go on, give more --epochs"
+    )
+    assert nothing_left(tmp_path, replace(recipe, epochs=4), WEIGHTS, inputs)
+    assert not nothing_left(tmp_path, replace(recipe, epochs=11), WEIGHTS, inputs)
     finished(tmp_path, recipe, done=7, best=4)
     impatient = "no better epoch since epoch 4: to go on, give more --patience"
-    assert nothing_left(tmp_path, recipe, inputs) == impatient
-    assert nothing_left(tmp_path, replace(recipe, epochs=20), inputs) == impatient
-    both = nothing_left(tmp_path, replace(recipe, epochs=7), inputs)
+    assert nothing_left(tmp_path, recipe, WEIGHTS, inputs) == impatient
+    assert nothing_left(tmp_path, replace(recipe, epochs=20), WEIGHTS, inputs) == impatient
+    both = nothing_left(tmp_path, replace(recipe, epochs=7), WEIGHTS, inputs)
     assert both.endswith("to go on, give more --epochs and --patience")
-    assert not nothing_left(tmp_path, replace(recipe, patience=5), inputs)
-    assert not nothing_left(tmp_path, replace(recipe, patience=None), inputs)
-    for other, data in ((replace(recipe, seed=1), inputs), (recipe, {"pairs.parquet": "e" * 64})):
-        with pytest.raises(UserInputError, match="of another recipe or other pairs"):
-            nothing_left(tmp_path, other, data)
+    assert not nothing_left(tmp_path, replace(recipe, patience=5), WEIGHTS, inputs)
+    assert not nothing_left(tmp_path, replace(recipe, patience=None), WEIGHTS, inputs)
+    for asked in (
+        (replace(recipe, seed=1), WEIGHTS, inputs),
+        (recipe, replace(WEIGHTS, sha256="f" * 64), inputs),
+        (recipe, WEIGHTS, {"pairs.parquet": "e" * 64}),
+    ):
+        with pytest.raises(UserInputError, match="of another recipe, other pairs or weights"):
+            nothing_left(tmp_path, *asked)
     (tmp_path / CHECKPOINT_FILE).unlink()
     with pytest.raises(UserInputError, match="checkpoint is gone"):
-        nothing_left(tmp_path, replace(recipe, patience=None), inputs)
+        nothing_left(tmp_path, replace(recipe, patience=None), WEIGHTS, inputs)
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(ModelError, match="damaged run"):
-        nothing_left(tmp_path, recipe, inputs)
+        nothing_left(tmp_path, recipe, WEIGHTS, inputs)
+
+
+def test_a_finished_probe_is_no_damaged_run_of_a_network(tmp_path: Path) -> None:
+    finished(tmp_path, PROBE, done=0, best=0)
+    with pytest.raises(UserInputError, match="of another recipe, other pairs or weights"):
+        nothing_left(tmp_path, FINETUNE, WEIGHTS, {"pairs.parquet": "d" * 64})
 
 
 def test_a_stopped_run_tells_its_checkpoint(tmp_path: Path) -> None:
@@ -307,6 +329,29 @@ def test_only_a_runs_own_files_are_removed(tmp_path: Path) -> None:
     remove_run(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {EVENTS_FOLDER, "notes.txt"}
     assert [path.name for path in events.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("name", [CHECKPOINT_FILE, "model.onnx", "model.onnx.sha256", "card.md"])
+def test_a_file_half_written_when_the_run_was_killed_is_the_runs_own(
+    name: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    script = (
+        "import os, sys; from i2pa.files import whole_file\n"
+        "with whole_file(sys.argv[1]): os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", script, folder / name], check=False)
+    (aside,) = folder.iterdir()
+    assert aside.name.startswith(f".{name}.")
+    for how in ({}, {"resume": True}, {"overwrite": True}):
+        check_run_folder(folder, **how)
+    for other in (f".{name}.backup", f"{name}.12345678", ".notes.txt.12345678"):
+        (folder / other).write_text("")
+        with pytest.raises(UserInputError, match="holds other files"):
+            check_run_folder(folder, resume=True)
+        remove_run(folder)
+        assert [path.name for path in folder.iterdir()] == [other]
+        (folder / other).unlink()
 
 
 def test_a_card_lists_the_first_pictures_that_could_not_be_read() -> None:

@@ -165,6 +165,27 @@ def test_too_many_pairs_without_pictures_stop_every_recipe(pairs, album, recipe)
     assert train(broken, album, allow_unreadable=True).pairs_without_picture == 3
 
 
+def test_pairs_measured_on_without_pictures_are_counted_by_list(pairs, album, tmp_path):
+    place = pairs.column_names.index("loser_image")
+    others = of_users(pairs, "u0")
+    images = others["loser_image"].to_pylist()
+    broken = others.set_column(place, "loser_image", pa.array(["gone.png", *images[1:]]))
+    learn = of_users(pairs, "u1", "u2", "u3")
+    model = train(
+        learn,
+        album,
+        validate_on={"whole": of_users(pairs, "u4"), "other": broken},
+        calibrate_on=broken,
+        allow_unreadable=True,
+    )
+    assert model.measured_without_picture == {"other": 1, "calibrate": 1}
+    write_run(model, tmp_path / "run", {})
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["measured_without_picture"] == {"other": 1, "calibrate": 1}
+    card = (tmp_path / "run" / "card.md").read_text()
+    assert "as no picture could be read: 1 pair of other, 1 pair of calibrate." in card
+
+
 def test_an_l2_that_was_given_is_called_fixed(pairs, album):
     assert train(pairs, album, replace(PROBE, l2=0.3)).chosen == "ℓ2 0.3 (fixed)"
     assert train(pairs, album).chosen.endswith("(least out-of-fold log loss)")

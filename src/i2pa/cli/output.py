@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import dataclasses
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -220,14 +221,20 @@ def _say_nothing(done: int, total: int) -> None:
 
 
 def _plain_progress(what: str, unit: str) -> Callable[[int, int], None]:
-    start = last = time.monotonic()
+    # What is done at the first report was done before, by an earlier start perhaps; where it falls
+    # another work has begun.
+    start = last = 0.0
+    before = at_start = math.inf
 
     def report(done: int, total: int) -> None:
-        nonlocal last
+        nonlocal start, last, before, at_start
         now = time.monotonic()
-        if now - last >= PLAIN_PROGRESS_SECONDS:
+        if done < before:
+            start, last, at_start = now, now, done
+        before = done
+        if now - last >= PLAIN_PROGRESS_SECONDS and done > at_start:
             last = now
-            rate = done / (now - start)
+            rate = (done - at_start) / (now - start)
             warn(
                 f"{what}: {done:,} of {total:,}, {rate:.1f} {unit}/s, "
                 f"{(total - done) / rate:.0f} s left"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,10 @@ def train(
     recipe: Annotated[str, typer.Option(help="How to train.")] = "probe",
     validate: Annotated[
         list[Path] | None,
-        typer.Option(help="Pairs of other users to measure accuracy on; repeatable."),
+        typer.Option(
+            help="Pairs of other users to measure accuracy on; repeatable. A file called val "
+            "chooses the epoch of a whole network."
+        ),
     ] = None,
     calibrate: Annotated[
         Path | None,
@@ -70,7 +74,9 @@ def train(
     pixel_scaling: Annotated[
         str | None, typer.Option(help="unit or imagenet, where the backbone has both.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of folds and of random weights.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Seed of folds and of random weights.")
+    ] = 0,
     loss: Annotated[str | None, typer.Option(help="hard, soft, thurstone or fidelity.")] = None,
     nuisance: Annotated[
         bool | None,
@@ -148,7 +154,7 @@ def train(
         bool,
         typer.Option(
             "--allow-unreadable",
-            help="Go on though over 5 % of pairs lack a picture.",
+            help="Go on though over 5 % of a list's pairs lack a picture.",
         ),
     ] = False,
 ) -> None:
@@ -161,13 +167,14 @@ def train(
         # Drawn with at the end; that it is missing should be told before hours of training.
         import matplotlib  # noqa: F401
 
+        from i2pa.models.backbones import backbone_weights
         from i2pa.models.registry import CHECKPOINT_FILE
         from i2pa.pairs.schema import read_labelled_pairs
         from i2pa.posts import load_posts
         from i2pa.training import Recipe, check_run_folder, write_run
         from i2pa.training import train as train_model
         from i2pa.training.absolute import POST_COLUMNS
-        from i2pa.training.card import FROM_RANDOM_WEIGHTS, evaluation_table
+        from i2pa.training.card import evaluation_table
         from i2pa.training.crossval import left_out_users, to_leave_out
         from i2pa.training.processes import is_alone, is_first_process
         from i2pa.training.recipes import changed, recipe_named, trains_pairs
@@ -203,9 +210,9 @@ def train(
     if folds and not is_alone():
         raise UserInputError("--folds is for one process", remedy="leave torchrun out")
     check_run_folder(out, overwrite=overwrite, resume=resume)
-    measured = _labelled(validate or [])
-    files = {pairs.name: pairs, **measured} | ({calibrate.name: calibrate} if calibrate else {})
-    files |= {posts.name: posts} if posts else {}
+    measured = _labelled(validate or [], attrgetter("stem"))
+    others = [path for path in (pairs, calibrate, posts) if path]
+    files = measured | _labelled(others, attrgetter("name"), taken=measured)
     learn = read_labelled_pairs(pairs)
     if not learn.num_rows:
         raise DataError("holds no pairs", where=str(pairs), remedy="i2pa pairs tells why")
@@ -214,21 +221,23 @@ def train(
     facts = load_posts(posts, POST_COLUMNS) if posts else None
     if folds:
         # That they cannot be made should be told before hours of training.
-        to_leave_out(learn, folds)
+        to_leave_out(learn, images, folds)
     inputs = {label: hashlib.sha256(path.read_bytes()).hexdigest() for label, path in files.items()}
-    if resume and not isinstance(chosen, Recipe) and (why := nothing_left(out, chosen, inputs)):
-        if is_first_process():
-            print(f"{out}: this run is finished, {why}")
-        return
+    if resume and not isinstance(chosen, Recipe):
+        carried = backbone_weights(
+            chosen.backbone, weights, pixel_scaling=chosen.pixel_scaling, seed=chosen.seed
+        )
+        if why := nothing_left(out, chosen, carried, inputs):
+            if is_first_process():
+                print(f"{out}: this run is finished, {why}")
+            return
     if is_first_process():
         if overwrite:
             remove_checkpoint(out)
         if resume and not (out / CHECKPOINT_FILE).is_file():
             output.warn(f"{out}: there is no checkpoint to go on from; training begins anew")
-        if weights == "random":
-            output.warn(f"WARNING: this model {FROM_RANDOM_WEIGHTS}")
     unit = "pairs" if trains_pairs(chosen) else "pictures"
-    # With --folds the cache is tried twice; one line is enough.
+    # With --folds the cache is tried twice, as are random weights; one line is enough.
     warn = cache(output.warn if is_first_process() else lambda _: None)
     try:
         with (
@@ -274,11 +283,8 @@ def train(
     output.warn_of(model.unreadable)
     if model.pairs_without_picture:
         output.warn(f"{many(model.pairs_without_picture, 'pair')} left out: a picture is missing")
-    if model.measured_without_picture:
-        output.warn(
-            f"left out of measuring: {many(model.measured_without_picture, 'pair')} that "
-            "lacks a picture"
-        )
+    for label, lost in model.measured_without_picture.items():
+        output.warn(f"{many(lost, 'pair')} of {label!r} left out: a picture is missing")
     for note in model.likes.notes if model.likes else ():
         output.warn(note)
     print("\n".join(evaluation_table(model.evaluations)))
@@ -286,11 +292,13 @@ def train(
     print(f"Try it: i2pa rank FOLDER --model {out}")
 
 
-def _labelled(files: Sequence[Path]) -> dict[str, Path]:
-    """Each file under its short name, or under its whole path where two share that."""
-    stems = [path.stem for path in files]
+def _labelled(
+    files: Sequence[Path], short: Callable[[Path], str], taken: Collection[str] = ()
+) -> dict[str, Path]:
+    """Each file under its short name, or its whole path where two share that or it is `taken`."""
+    names = [*taken, *map(short, files)]
     return {
-        path.stem if stems.count(path.stem) == 1 else str(path): path
+        short(path) if names.count(short(path)) == 1 else str(path): path
         for path in dict.fromkeys(files)
     }
 

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping
 
 from i2pa.models.backbones import RANDOM
 from i2pa.training.curves import CURVES_FILE
+from i2pa.training.features import FROM_RANDOM_WEIGHTS
 from i2pa.training.measure import Evaluation
 from i2pa.training.recipes import PAIRS_ONLY, NetworkRecipe, trains_pairs
 from i2pa.training.trained import TrainedModel
 from i2pa.words import many
 
 _PICTURES_SHOWN = 5
-
-FROM_RANDOM_WEIGHTS = "starts from random weights, not from weights that know pictures"
 
 
 def model_card(model: TrainedModel, sha256: str, inputs: Mapping[str, str]) -> str:
@@ -50,6 +49,7 @@ def model_card(model: TrainedModel, sha256: str, inputs: Mapping[str, str]) -> s
         *(line for shared in model.shared_users for line in (f"**{shared.warning}.**", "")),
         *evaluation_table(model.evaluations),
         "",
+        *_left_out(model),
         *(
             ["## Likes predicted", "", *(f"- {note}." for note in model.likes.notes), ""]
             if model.likes
@@ -112,6 +112,14 @@ def _unreadable(model: TrainedModel) -> Iterator[str]:
     if (more := len(model.unreadable) - _PICTURES_SHOWN) > 0:
         yield f"- and {more:,} more, in `run.json`"
     yield ""
+
+
+def _left_out(model: TrainedModel) -> Iterator[str]:
+    """How many pairs of the lists that were measured or calibrated on lack a picture."""
+    if model.measured_without_picture:
+        counts = (f"{many(n, 'pair')} of {at}" for at, n in model.measured_without_picture.items())
+        yield f"Left out, as no picture could be read: {', '.join(counts)}."
+        yield ""
 
 
 def _training(model: TrainedModel) -> Iterator[str]:

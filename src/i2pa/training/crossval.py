@@ -16,16 +16,16 @@ import numpy as np
 import pyarrow as pa
 
 from i2pa.errors import DataError, require
-from i2pa.images.named import Folders
+from i2pa.images.named import Folders, existing_folders, find_named
 from i2pa.images.transforms import transform_named
-from i2pa.models.backbones import BackboneWeights, WeightsSource, backbone_weights
+from i2pa.models.backbones import BackboneWeights, WeightsSource
 from i2pa.models.registry import CHECKPOINT_FILE
 from i2pa.pairs.schema import check_labelled_pairs, check_pairs_table
 from i2pa.posts.schema import check_posts_table
 from i2pa.training.absolute import PostFacts, known_facts
 from i2pa.training.compare import OutOfFold
-from i2pa.training.features import Features, Progress, Warn, image_features
-from i2pa.training.fold import Listed, Trial, check_users, user_folds
+from i2pa.training.features import Features, Progress, Warn, carried_weights, image_features
+from i2pa.training.fold import Listed, Trial, outer_folds
 from i2pa.training.foldfile import fold_plan, keep_fold, kept_fold
 from i2pa.training.gather import PLAIN_L2
 from i2pa.training.measure import Evaluation, evaluate
@@ -72,7 +72,8 @@ def cross_validate(
     good = isinstance(folds, Integral) and folds >= 2
     require(good, "folds", folds, "a whole number from 2")
     facts = known_facts(recipe, posts, [pairs] if also is None else [pairs, also])
-    carried = _carried(recipe, weights)
+    outer_folds(users_of(_with_files(pairs, images)), folds)
+    carried = carried_weights(recipe, weights, warn)
     tables = [table for table in (pairs, also, start) if table is not None]
     features = _features(tables, images, recipe, carried, progress, warn)
     return _judge_once(
@@ -87,12 +88,6 @@ def cross_validate(
         facts=facts,
         kept=kept,
         training_progress=training_progress,
-    )
-
-
-def _carried(recipe: Recipe | NetworkRecipe, weights: WeightsSource) -> BackboneWeights:
-    return backbone_weights(
-        recipe.backbone, weights, pixel_scaling=recipe.pixel_scaling, seed=recipe.seed
     )
 
 
@@ -130,7 +125,7 @@ def _judge_once(
 ) -> OutOfFold:
     """See `cross_validate`; `features` are those of all pictures, `carried` the backbone's."""
     tested, _ = pair_set(pairs, features.row)
-    fold = user_folds(tested, folds)
+    fold = outer_folds(tested.user, folds)
     feed = None
     if isinstance(recipe, NetworkRecipe):
         with processes() as alone:
@@ -171,17 +166,25 @@ def _judge_once(
     )
 
 
-def to_leave_out(pairs: pa.Table, folds: int) -> pa.Table:
+def to_leave_out(pairs: pa.Table, images: Folders, folds: int) -> pa.Table:
     """The pairs to learn from whose users can be left out in so many folds.
 
-    Raises DataError for graded pictures, which have no users, and where there are fewer users than
-    folds.
+    Raises DataError for graded pictures, which have no users, and where those pairs whose files are
+    there are of too few users.
     """
     learn, _ = by_split(pairs)
     if is_graded(learn):
         raise DataError("graded pictures have no users to leave out", remedy="leave --folds out")
-    check_users(len(np.unique(users_of(learn))), folds)
+    outer_folds(users_of(_with_files(learn, images)), folds)
     return learn
+
+
+def _with_files(pairs: pa.Table, images: Folders) -> pa.Table:
+    """Those of the pairs whose pictures are there; all where none is: folders are then wrong."""
+    places = existing_folders(images)
+    there = [image for image in images_of(pairs) if find_named(image, places) is not None]
+    _, kept = pair_set(pairs, {image: row for row, image in enumerate(there)})
+    return kept if kept.num_rows else pairs
 
 
 def left_out_users(
@@ -200,9 +203,9 @@ def left_out_users(
 
     Where `pairs` has a split only its train part takes part. Raises as `to_leave_out`.
     """
-    learn = to_leave_out(pairs, folds)
+    learn = to_leave_out(pairs, images, folds)
     facts = known_facts(recipe, posts, [learn])
-    carried = _carried(recipe, weights)
+    carried = carried_weights(recipe, weights, warn)
     features = _features([learn], images, recipe, carried, None, warn)
     found = _judge_once(
         learn,

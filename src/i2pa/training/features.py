@@ -23,13 +23,18 @@ from i2pa.images.properties import PROPERTY_NAMES, properties
 from i2pa.images.regular import read_bytes
 from i2pa.images.transforms import Pixels, Transform
 from i2pa.models.backbones import (
+    RANDOM,
     Backbone,
     BackboneWeights,
+    WeightsSource,
     backbone_spec,
     backbone_weights,
     load_weights,
 )
 from i2pa.models.cache import KeptVectors
+from i2pa.training.recipes import NetworkRecipe, Recipe
+
+FROM_RANDOM_WEIGHTS = "starts from random weights, not from weights that know pictures"
 
 _BATCH = 32
 _AT_ONCE = 4
@@ -106,6 +111,21 @@ def image_features(
         properties=np.array([statistics[file.sha256] for file in files], np.float64),
         unreadable=tuple(unreadable),
     )
+
+
+def carried_weights(
+    recipe: Recipe | NetworkRecipe, weights: WeightsSource, warn: Warn | None
+) -> BackboneWeights:
+    """Which weights `weights` means for a recipe's backbone; `warn` is told where they are random.
+
+    Raises as `backbone_weights`.
+    """
+    found = backbone_weights(
+        recipe.backbone, weights, pixel_scaling=recipe.pixel_scaling, seed=recipe.seed
+    )
+    if found.origin == RANDOM:
+        (warn or as_warning)(f"WARNING: this model {FROM_RANDOM_WEIGHTS}")
+    return found
 
 
 def as_warning(message: str) -> None:

@@ -35,13 +35,18 @@ from i2pa.words import many
 INNER_FOLDS = 4
 
 
-def user_folds(pairs: PairSet, folds: int) -> Ints:
-    """A fold [n] for each pair: whole users, the heaviest first, each to the fold of fewest pairs.
+def user_folds(user: npt.NDArray[np.str_], folds: int) -> Ints:
+    """A fold [n] for each pair, by its user [n]: whole users, the heaviest first, each to the fold
+    of fewest pairs.
 
     Raises DataError where there are fewer users than folds.
     """
-    users, index, counts = np.unique(pairs.user, return_inverse=True, return_counts=True)
-    check_users(len(users), folds)
+    users, index, counts = np.unique(user, return_inverse=True, return_counts=True)
+    if len(users) < folds:
+        raise DataError(
+            f"{folds} folds need as many users, and the pairs are of {many(len(users), 'user')}",
+            remedy="give fewer folds, or pairs of more users",
+        )
     fold_of_user, sizes = np.empty(len(users), np.int64), np.zeros(folds)
     for user in np.argsort(-counts, kind="stable"):
         # Empty folds first: a light user must not join a heavy one while a fold has none.
@@ -50,13 +55,15 @@ def user_folds(pairs: PairSet, folds: int) -> Ints:
     return fold_of_user[index]
 
 
-def check_users(users: int, folds: int) -> None:
-    """Raise DataError where there are fewer users than folds."""
-    if users < folds:
+def outer_folds(user: npt.NDArray[np.str_], folds: int) -> Ints:
+    """As `user_folds`; raises DataError, too, where a fold leaves one user to learn from."""
+    fold = user_folds(user, folds)
+    if any(len(np.unique(user[fold != k])) < 2 for k in range(folds)):
         raise DataError(
-            f"{folds} folds need as many users, and the pairs are of {many(users, 'user')}",
-            remedy="give fewer folds, or pairs of more users",
+            "a fold leaves one user to learn from, and none to choose by",
+            remedy="give pairs of more users, or more folds",
         )
+    return fold
 
 
 @dataclass(frozen=True)
@@ -131,12 +138,7 @@ class Trial:
     ) -> FoldResult:
         """Learn from `mine` and `others`, choosing within `mine`, and judge the pairs `out`."""
         users = len(np.unique(mine.pairs.user))
-        if users < 2:
-            raise DataError(
-                "a fold leaves one user to learn from, and none to choose by",
-                remedy="give pairs of more users, or more folds",
-            )
-        inner = user_folds(mine.pairs, min(INNER_FOLDS, users))
+        inner = user_folds(mine.pairs.user, min(INNER_FOLDS, users))
         model = (
             self._head_of(self.recipe, *self._noisy(mine, others), inner, own=self.own)
             if isinstance(self.recipe, Recipe)

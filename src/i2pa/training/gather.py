@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from i2pa.errors import DataError, UserInputError
+from i2pa.errors import UserInputError
 from i2pa.images.named import Folders
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import BackboneWeights
 from i2pa.training.features import Features, Progress, Warn, image_features
 from i2pa.training.measure import Evaluation, evaluate
+from i2pa.training.missing import check_named, check_readable
 from i2pa.training.pairset import (
     Floats,
     PairSet,
@@ -99,18 +100,29 @@ class Gathered:
         what = "picture" if whose else "graded picture"
         return f"{many(data.pairs, 'pair')} of {many(data.pictures, what)}{whose}"
 
-    def measured(self, scores: Floats) -> tuple[list[Evaluation], int]:
+    @property
+    def measured_without_picture(self) -> dict[str, int]:
+        """How many pairs of each list not learnt from lack a readable picture, where any does."""
+        lists = dict(self.held_out)
+        if self.ordinary is not None:
+            lists[CALIBRATION] = self.ordinary
+        lost = {
+            label: int(table.num_rows) - len(pair_set(table, self.features.row)[0])
+            for label, table in lists.items()
+        }
+        return {label: n for label, n in lost.items() if n}
+
+    def measured(self, scores: Floats) -> list[Evaluation]:
         """Accuracy of scores [rows] on each held-out list of pairs, beside a head on brightness
-        and colourfulness alone; and how many of their pairs lack a picture."""
+        and colourfulness alone."""
         plain = fit_head(self.features.properties, self.used.evenly(), PLAIN_L2)
         plain_scores = plain.score(self.features.properties)
-        evaluations, without = [], 0
+        evaluations = []
         for label, table in self.held_out.items():
             pairs, kept = pair_set(table, self.features.row)
-            without += table.num_rows - kept.num_rows
             deltas = pairs.delta(scores), pairs.delta(plain_scores)
             evaluations.append(evaluate(label, kept, pairs, *deltas))
-        return evaluations, without
+        return evaluations
 
 
 def gather(
@@ -122,11 +134,13 @@ def gather(
     validate_on: Mapping[str, pa.Table],
     calibrate_on: pa.Table | None,
     allow_shared: bool,
+    allow_unreadable: bool,
     progress: Progress | None,
     warn: Warn | None,
 ) -> Gathered:
     """See `train`, whose arguments these are."""
     learn, held_out = by_split(pairs)
+    check_named(learn, images, allow=allow_unreadable)
     for label, table in validate_on.items():
         if label in held_out:
             raise UserInputError(
@@ -138,22 +152,24 @@ def gather(
         unseen.append((CALIBRATION, calibrate_on))
     shared = []
     for label, table in unseen:
+        check_named(table, images, allow=allow_unreadable, label=label)
         if not allow_shared:
             check_disjoint(learn, table, label)
         elif found := shared_users(learn, table, label):
             shared.append(found)
             if warn is not None:
                 warn(found.warning)
-    tables = [learn, *(table for _, table in unseen)]
+    lists = [("", learn), *unseen]
     features = image_features(
-        [image for table in tables for image in images_of(table)],
+        [image for _, table in lists for image in images_of(table)],
         images,
         weights,
         transform_named(transform),
         progress,
         warn,
     )
+    for label, table in lists:
+        readable, lost = features.row.keys(), features.unreadable
+        check_readable(table, readable, lost, allow=allow_unreadable, label=label)
     used, used_table = pair_set(learn, features.row)
-    if not len(used):
-        raise DataError("no pair has both pictures", remedy="check --images")
     return Gathered(learn, held_out, calibrate_on, features, used, used_table, tuple(shared))

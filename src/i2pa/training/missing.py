@@ -19,35 +19,45 @@ MOST_UNREADABLE = 0.05
 _NAMED = 3
 
 
-def check_named(pairs: pa.Table, images: Folders, *, allow: bool) -> None:
+def check_named(pairs: pa.Table, images: Folders, *, allow: bool, label: str = "") -> None:
     """As `check_readable`, by what is known before a picture is read: which files are there.
 
-    Where none is, the folders are wrong, which is for whoever reads pictures to say. Raises
-    UserInputError for a folder that does not exist.
+    Raises DataError for a list without pairs, too, and UserInputError for a folder that does not
+    exist.
     """
     places = existing_folders(images)
     if not pairs.num_rows:
-        raise DataError("no pairs to learn from", remedy="i2pa pairs tells why posts found no pair")
+        raise DataError(
+            f"no pairs in {label!r}" if label else "no pairs to learn from",
+            remedy="i2pa pairs tells why posts found no pair",
+        )
     wanted = images_of(pairs)
     if not wanted:
-        raise DataError("no post in the pairs names a picture", remedy="give others")
-    if allow:
-        return
+        raise DataError(f"no post in the pairs{_of(label)} names a picture", remedy="give others")
     there = {image for image in wanted if find_named(image, places) is not None}
-    if there:
-        gone = [Failure(image, "missing", "no such file") for image in wanted if image not in there]
-        check_readable(pairs, there, gone, allow=allow)
+    if not there:
+        raise DataError(
+            f"none of the pictures in the pairs{_of(label)} can be read",
+            where=", ".join(map(str, places)),
+            remedy="check --images: picture paths in the pairs are relative to it",
+        )
+    gone = [Failure(image, "missing", "no such file") for image in wanted if image not in there]
+    check_readable(pairs, there, gone, allow=allow, label=label)
 
 
 def check_readable(
-    pairs: pa.Table, readable: Collection[str], failures: Sequence[Failure], *, allow: bool
+    pairs: pa.Table,
+    readable: Collection[str],
+    failures: Sequence[Failure],
+    *,
+    allow: bool,
+    label: str = "",
 ) -> None:
-    """Raise DataError where too many of the pairs lack one of the pictures `readable`.
+    """Raise DataError where too many of the pairs lack one of the pictures `readable`, or all do.
 
-    The error names the first of the `failures` that are in the pairs.
+    The error names the first of the `failures` that are in the pairs, and the list that they are
+    of by its `label`, empty for the pairs to learn from. What `allow` lets pass is too many.
     """
-    if allow:
-        return
     sides = [pairs[name].cast(pa.string()) for name in ("winner_image", "loser_image")]
     known = pa.array(list(readable), pa.string())
     winner, loser = (pc.is_in(side, value_set=known) for side in sides)
@@ -59,26 +69,40 @@ def check_readable(
         allow=allow,
         unnamed=unnamed,
         failures=[failure for failure in failures if failure.path in wanted],
+        label=label,
     )
 
 
 def check_missing(
-    lost: int, pairs: int, *, allow: bool, unnamed: int = 0, failures: Sequence[Failure] = ()
+    lost: int,
+    pairs: int,
+    *,
+    allow: bool,
+    unnamed: int = 0,
+    failures: Sequence[Failure] = (),
+    label: str = "",
 ) -> None:
-    """Raise DataError where too many of the pairs, `lost` of them, lack a readable picture.
+    """Raise DataError where too many of the pairs, `lost` of them, lack a readable picture, or all.
 
     `unnamed` of these are of posts that name no picture; `failures` are pictures of the others.
     """
+    reasons = "; ".join(_reasons(unnamed, failures))
+    why = f" ({reasons})" if reasons else ""
+    if lost == pairs:
+        raise DataError(f"no pair{_of(label)} has both pictures{why}", remedy="check --images")
     if allow or lost <= MOST_UNREADABLE * pairs:
         return
-    why = "; ".join(_reasons(unnamed, failures))
     raise DataError(
-        f"{lost:,} of {pairs:,} pairs lack a picture that can be read, more than "
-        f"{MOST_UNREADABLE:.0%}" + (f" ({why})" if why else ""),
+        f"{lost:,} of {pairs:,} pairs{_of(label)} lack a picture that can be read, more than "
+        f"{MOST_UNREADABLE:.0%}{why}",
         remedy="add --allow-unreadable to leave them out"
         if unnamed == lost
         else "mend the pictures, or --allow-unreadable",
     )
+
+
+def _of(label: str) -> str:
+    return f" of {label!r}" if label else ""
 
 
 def _reasons(unnamed: int, failures: Sequence[Failure]) -> Iterator[str]:

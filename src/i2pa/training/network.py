@@ -35,13 +35,14 @@ from i2pa.training.labelled import labelled, with_noise
 from i2pa.training.loop import Epoch, Fitted, fit
 from i2pa.training.losses import loss_named
 from i2pa.training.measure import calibrate, reference
+from i2pa.training.memory_error import told_of_memory
 from i2pa.training.objective import Network
 from i2pa.training.pairset import is_graded, pair_set
 from i2pa.training.pairwise import PairNetwork
 from i2pa.training.probe import Head, folds_by_user, judged
 from i2pa.training.processes import processes
 from i2pa.training.recipes import NetworkRecipe, trains_pairs
-from i2pa.training.run import remove_results, remove_run
+from i2pa.training.run import remove_half_written, remove_results, remove_run
 from i2pa.training.trained import Naming, TrainedModel, named
 from i2pa.training.validation import rate_pictures
 
@@ -96,7 +97,7 @@ def train_network(
         progress=progress,
     )
     fitted, scores = found.fitted, found.scores
-    measured, without = gathered.measured(scores)
+    measured = gathered.measured(scores)
     by, label = gathered.ordinary, CALIBRATION
     if by is None:
         by, label = gathered.held_out[VALIDATION], VALIDATION
@@ -118,7 +119,7 @@ def train_network(
         learnt_from=gathered.learnt_from,
         data=gathered.data,
         pairs_without_picture=lost,
-        measured_without_picture=without,
+        measured_without_picture=gathered.measured_without_picture,
         shared_users=gathered.shared,
         unreadable=(
             *features.unreadable,
@@ -182,9 +183,11 @@ def fit_network(
         else absolute.network
     )
     folder.mkdir(parents=True, exist_ok=True)
-    with processes() as mine, journal(folder) as write:
-        if mine.is_first and not resume:
-            remove_run(folder)
+    with told_of_memory(recipe, folder), processes() as mine, journal(folder) as write:
+        if mine.is_first:
+            remove_half_written(folder)
+            if not resume:
+                remove_run(folder)
         feed = feed or picture_feed(features, recipe, weights, mine.device)
 
         def on_epoch(history: Sequence[Epoch]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from numbers import Integral
 from typing import Any, Literal, get_args
 
 from i2pa.errors import ModelError, UserInputError, require
@@ -16,6 +17,9 @@ from i2pa.training.losses import loss_named
 
 Precision = Literal["float32", "bfloat16", "float16"]
 Target = Literal["pairs", "likes"]
+
+MOST_SEED = 2**63 - 1
+"""Of what torch takes a little is left to tell seeds of weights from seeds of new layers."""
 
 
 @dataclass(frozen=True)
@@ -133,10 +137,14 @@ RECIPES: dict[str, Recipe | NetworkRecipe] = {
 
 
 def check_recipe(recipe: object) -> None:
-    """Raise ArgumentError for anything but a recipe, such as its name; UserInputError for one
-    that cuts a batch into more passes than it has items or freezes more blocks than there are."""
+    """Raise ArgumentError for anything but a recipe, such as its name, and for a seed that torch
+    does not take; UserInputError for one that cuts a batch into more passes than it has items or
+    freezes more blocks than there are."""
     good = isinstance(recipe, (Recipe, NetworkRecipe))
     require(good, "recipe", recipe, "a recipe, such as i2pa.training.PROBE")
+    seed = getattr(recipe, "seed", None)
+    good = isinstance(seed, Integral) and 0 <= int(seed) <= MOST_SEED
+    require(good, "seed", seed, f"a whole number from 0 to {MOST_SEED}")
     if isinstance(recipe, NetworkRecipe):
         _check_passes(recipe)
         if recipe.frozen_blocks:

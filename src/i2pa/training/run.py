@@ -24,9 +24,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from i2pa.errors import ModelError, UserInputError
-from i2pa.files import whole_file
+from i2pa.files import left_aside, whole_file
 from i2pa.images.transforms import transform_named
-from i2pa.models.backbones import backbone_spec
+from i2pa.models.backbones import BackboneWeights, backbone_spec
 from i2pa.models.export import export_onnx
 from i2pa.models.metadata import ModelMetadata
 from i2pa.models.ranker import Ranker
@@ -59,6 +59,7 @@ def write_run(model: TrainedModel, folder: Path, inputs: Mapping[str, str]) -> M
             f"cannot be made a run folder ({error.strerror or error})", where=str(folder)
         ) from error
     if model.checkpoints is not None and folder.samefile(model.checkpoints):
+        remove_half_written(folder)
         remove_results(folder)
     else:
         remove_run(folder)
@@ -88,8 +89,23 @@ def remove_results(folder: Path) -> None:
     digest_file(folder / MODEL_FILE).unlink(missing_ok=True)
 
 
+def half_written(folder: Path) -> list[Path]:
+    """What a run that was killed while it wrote a file left in `folder`."""
+    model = folder / MODEL_FILE
+    texts = (RUN_FILE, WEIGHTS_FILE, CARD_FILE, CURVES_FILE, CHECKPOINT_FILE, METRICS_FILE)
+    files = (model, digest_file(model), *(folder / name for name in texts))
+    return [aside for file in files for aside in left_aside(file)]
+
+
+def remove_half_written(folder: Path) -> None:
+    """Remove what a run that was killed while it wrote a file left in `folder`."""
+    for aside in half_written(folder):
+        aside.unlink(missing_ok=True)
+
+
 def remove_run(folder: Path) -> None:
     """Remove all that a run, finished or not, left in `folder`; other files stay."""
+    remove_half_written(folder)
     remove_results(folder)
     for name in (CHECKPOINT_FILE, METRICS_FILE):
         (folder / name).unlink(missing_ok=True)
@@ -112,26 +128,35 @@ def how_stopped(folder: Path, recipe: Recipe | NetworkRecipe) -> str:
     return f"stopped; {folder} holds the checkpoint after epoch {epoch}: --resume goes on from it"
 
 
-def nothing_left(folder: Path, recipe: NetworkRecipe, inputs: Mapping[str, str]) -> str:
+def nothing_left(
+    folder: Path, recipe: NetworkRecipe, weights: BackboneWeights, inputs: Mapping[str, str]
+) -> str:
     """Why a finished run of `recipe` on `inputs` in `folder` would not go on, and what helps.
 
     Empty where there is none, or where `recipe` lets it go on: with more epochs, or more patience
-    where that ended it. Raises UserInputError
-    where the finished run is of another recipe or other data, or its checkpoint is gone;
-    ModelError where its record cannot be read.
+    where that ended it. Raises UserInputError where the finished run is of another recipe, other
+    data or other weights of the backbone, or its checkpoint is gone; ModelError where its record
+    cannot be read.
     """
     if not (folder / RUN_FILE).is_file():
         return ""
     try:
         record = json.loads((folder / RUN_FILE).read_text())
-        before, known = record["recipe"], record["inputs"]
-        done, best = record["epochs"]["done"], record["epochs"]["best"]
+        more = {"epochs": recipe.epochs, "patience": recipe.patience}
+        same = (
+            record["recipe"] | more == dataclasses.asdict(recipe)
+            and record["inputs"] == dict(inputs)
+            and record["backbone"]["sha256"] == weights.sha256
+        )
+        # A head has no epochs; what is of another recipe is none to go on with anyhow.
+        epochs = record["epochs"] if same else {"done": 0, "best": 0}
+        done, best = epochs["done"], epochs["best"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"damaged run ({error!r})", where=str(folder)) from error
-    more = {"epochs": recipe.epochs, "patience": recipe.patience}
-    if before | more != dataclasses.asdict(recipe) or known != inputs:
+    if not same:
         raise UserInputError(
-            "the finished run here is of another recipe or other pairs, or another version of i2pa",
+            "the finished run here is of another recipe, other pairs or weights, or another "
+            "version of i2pa",
             where=str(folder),
             remedy="give the same options, or add --overwrite in place of --resume",
         )
@@ -166,7 +191,8 @@ def check_run_folder(folder: Path, *, overwrite: bool = False, resume: bool = Fa
             where=str(folder),
             remedy="name another",
         )
-    present = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    found = set(folder.iterdir()) - set(half_written(folder)) if folder.exists() else set()
+    present = {path.name for path in found}
     if RUN_FILE in present and not (overwrite or resume):
         raise UserInputError(
             "holds a finished run", where=str(folder), remedy="add --overwrite or name another"
@@ -254,6 +280,7 @@ def _record(model: TrainedModel, inputs: Mapping[str, str]) -> dict[str, Any]:
         "data": dataclasses.asdict(model.data),
         "learnt_from": model.learnt_from,
         "pairs_without_picture": model.pairs_without_picture,
+        "measured_without_picture": dict(model.measured_without_picture),
         "shared_users": [dataclasses.asdict(shared) for shared in model.shared_users],
         "unreadable": [dataclasses.asdict(picture) for picture in model.unreadable],
         "evaluations": [dataclasses.asdict(evaluation) for evaluation in model.evaluations],

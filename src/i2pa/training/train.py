@@ -14,17 +14,16 @@ import torch
 
 from i2pa.errors import require
 from i2pa.images.named import Folders
-from i2pa.models.backbones import BackboneWeights, WeightsSource, backbone_weights, load_weights
+from i2pa.models.backbones import BackboneWeights, WeightsSource, load_weights
 from i2pa.models.ranker import Ranker
 from i2pa.pairs.schema import check_labelled_pairs, check_pairs_table
 from i2pa.posts.schema import check_posts_table
 from i2pa.training.absolute import known_facts
-from i2pa.training.features import Progress, Warn, as_warning
+from i2pa.training.features import Progress, Warn, as_warning, carried_weights
 from i2pa.training.gather import CALIBRATION, PLAIN_L2, Gathered, gather
 from i2pa.training.labelled import with_clock, with_noise
 from i2pa.training.losses import loss_named
 from i2pa.training.measure import calibrate, evaluate, reference
-from i2pa.training.missing import check_named, check_readable
 from i2pa.training.network import VALIDATION, check_validation, put_head, train_network
 from i2pa.training.pairset import TRAIN, by_split, pair_set
 from i2pa.training.probe import (
@@ -82,29 +81,28 @@ def train(
     sure.
     A recipe for a whole network keeps its checkpoint and metrics in `folder` (default: nowhere for
     long), in place of what a run left there, and goes on from there with `resume`. Every recipe
-    stops where over 5 % of the pairs lack a readable picture, unless `allow_unreadable`.
+    stops where over 5 % of the pairs of a list, learnt from or measured on, lack a readable
+    picture, unless `allow_unreadable`.
     `shared_users` lets users be in what is learnt and in what is measured, as the paper does;
     accuracies are then about known users, which the model and `warn` say. `reference_users` says
     who those users are, in the name of the reference. `progress` is told pictures embedded and all,
     `training_progress` pairs seen and all; `warn` one line where the cache cannot be used and the
-    work goes on without it, or where the precision is not made for this machine (default: a
-    RuntimeWarning). Raises DataError where nothing can be learnt, weights of pairs are no weights
-    or their `p` no probabilities, users overlap or posts are missing, UserInputError where a name
-    in `validate_on` is that of a part of `pairs` or the recipe has no use for `posts`, and
-    ModelError where the backbone or its weights cannot be used, or training diverges.
+    work goes on without it, where the precision is not made for this machine or the weights are
+    random (default: a RuntimeWarning). Raises DataError where nothing can be learnt, weights of
+    pairs are no weights or their `p` no probabilities, users overlap or posts are missing,
+    UserInputError where a name in `validate_on` is that of a part of `pairs` or the recipe has no
+    use for `posts`, and ModelError where the backbone or its weights cannot be used, memory runs
+    out, or training diverges.
     """
     _check_arguments(pairs, recipe, posts, validate_on, calibrate_on, version)
     _advise_on_precision(recipe, warn or as_warning)
     validation = (validate_on or {}).get(VALIDATION)
     facts = known_facts(recipe, posts, [pairs] if validation is None else [pairs, validation])
-    carried = backbone_weights(
-        recipe.backbone, weights, pixel_scaling=recipe.pixel_scaling, seed=recipe.seed
-    )
+    carried = carried_weights(recipe, weights, warn)
     learn, parts = by_split(pairs)
     # All that needs no pixels is refused before hours of reading pictures.
     if isinstance(recipe, NetworkRecipe):
         check_validation(learn, [*parts, *(validate_on or {})])
-    check_named(learn, images, allow=allow_unreadable)
     gathered = gather(
         pairs,
         images,
@@ -113,11 +111,10 @@ def train(
         validate_on=validate_on or {},
         calibrate_on=calibrate_on,
         allow_shared=shared_users,
+        allow_unreadable=allow_unreadable,
         progress=progress,
         warn=warn,
     )
-    readable = gathered.features
-    check_readable(learn, readable.row.keys(), readable.unreadable, allow=allow_unreadable)
     naming = Naming(name, version, reference_users)
     if isinstance(recipe, Recipe):
         return _train_probe(gathered, recipe, carried, naming)
@@ -222,7 +219,7 @@ def _train_probe(
     tested = gathered.used.at(best.held_out)
     table = gathered.used_table.take(best.held_out)
     out_of_fold = evaluate(CROSS_VALIDATION, table, tested, best.delta, probe.plain.delta)
-    measured, without = gathered.measured(scores)
+    measured = gathered.measured(scores)
     if gathered.ordinary is None:
         calibration = calibrate(best.delta, tested, link)
         quantiles = reference(best.scores, tested, naming.users, "out-of-fold")
@@ -247,7 +244,7 @@ def _train_probe(
         learnt_from=gathered.learnt_from,
         data=gathered.data,
         pairs_without_picture=gathered.missing,
-        measured_without_picture=without,
+        measured_without_picture=gathered.measured_without_picture,
         shared_users=gathered.shared,
         unreadable=gathered.features.unreadable,
         head=head,

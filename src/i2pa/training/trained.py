@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +36,9 @@ class TrainedModel:
     `chosen` says how its last choice was made. `head` is the fitted head of the recipe `probe`
     and `grid` what cross-validation saw of each ℓ2; `epochs` what a network's training saw,
     `best_epoch` the one that was kept, `checkpoints` the folder with its checkpoint, if any;
-    `likes` how well the recipe `absolute` predicts them. `shared_users` are the lists that it was
-    measured or calibrated on though they share users with the pairs learnt from.
+    `likes` how well the recipe `absolute` predicts them. `measured_without_picture` says
+    of the lists that it was measured or calibrated on how many pairs lack a readable picture, where
+    any does; `shared_users` are those of them that share users with the pairs learnt from.
     """
 
     ranker: Ranker
@@ -49,7 +51,7 @@ class TrainedModel:
     learnt_from: str
     data: DataFacts
     pairs_without_picture: int
-    measured_without_picture: int
+    measured_without_picture: Mapping[str, int]
     unreadable: tuple[Failure, ...]
     shared_users: tuple[SharedUsers, ...] = ()
     head: Head | None = None
