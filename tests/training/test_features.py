@@ -1,16 +1,24 @@
-"""Features of pictures where the cache is of no use, and of names that nothing can have."""
+"""Features of pictures: what a recipe has no use for, no cache, names that nothing can have."""
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from i2pa.errors import DataError
 from i2pa.images.failure import Failure
 from i2pa.images.transforms import transform_named
-from i2pa.training import PROBE
+from i2pa.models.cache import embeddings_folder
+from i2pa.training import ABSOLUTE, FINETUNE, PAPER, PROBE, train
 from i2pa.training.features import Features, image_features
+from i2pa.training.gather import Gathered
+from i2pa.training.recipes import NetworkRecipe, fits_head
+from made_up import album
 
 NAMES = ("camera.png", "coffee.png", "rocket.jpg")
 
@@ -46,3 +54,79 @@ def test_a_name_that_no_file_can_have_is_listed_like_any_that_is_missing(example
     assert found.unreadable == tuple(
         Failure(name, "missing", "no such file") for name in impossible
     )
+
+
+class TrainingError(Exception):
+    """Training was about to begin, with what was gathered."""
+
+
+def gathered(
+    monkeypatch: pytest.MonkeyPatch, pairs: pa.Table, folder: Path, recipe: NetworkRecipe
+) -> Gathered:
+    """What `train` hands to the network by a recipe that may not embed."""
+
+    def embed(*_: object) -> None:
+        pytest.fail("a picture was embedded")
+
+    def fit(given: Gathered, *_: object, **__: object) -> None:
+        raise TrainingError(given)
+
+    monkeypatch.setattr("i2pa.training.features._embed", embed)
+    monkeypatch.setattr("i2pa.training.features.load_weights", embed)
+    monkeypatch.setattr(sys.modules[train.__module__], "train_network", fit)
+    with pytest.raises(TrainingError) as begun:
+        train(pairs, folder, recipe, weights="random")
+    given: Gathered = begun.value.args[0]
+    return given
+
+
+def test_only_what_begins_with_a_head_is_embedded() -> None:
+    assert fits_head(PROBE)
+    assert fits_head(FINETUNE)
+    assert fits_head(replace(PAPER, start="probe"))
+    assert not fits_head(PAPER)
+    assert not fits_head(ABSOLUTE)
+    assert not fits_head(replace(ABSOLUTE, start="probe"))
+
+
+def test_paper_reads_its_pictures_and_embeds_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "album"
+    pairs = album(folder, users=6, pairs_each=5)
+    # One pair of 25 to learn from, and one to choose by, lose a picture.
+    (folder / "0-0-loser.png").write_bytes(b"no picture")
+    (folder / "5-0-loser.png").unlink()
+    found = gathered(monkeypatch, pairs, folder, PAPER)
+    assert found.missing == 1
+    assert {(failure.path, failure.kind) for failure in found.features.unreadable} == {
+        ("0-0-loser.png", "not_a_picture"),
+        ("5-0-loser.png", "missing"),
+    }
+    assert len(found.features.row) == len(found.features.properties) == 58
+    with pytest.raises(ValueError, match="properties alone"):
+        _ = found.features.embeddings
+    assert [kind.name for kind in embeddings_folder().iterdir()] == ["properties-crop224@1"]
+
+    # The second run reads none of the pictures that it knows, and finds the broken one again.
+    monkeypatch.setattr("i2pa.training.features.properties", lambda _: pytest.fail("read again"))
+    again = gathered(monkeypatch, pairs, folder, PAPER)
+    assert np.array_equal(again.features.properties, found.features.properties)
+    assert {*again.features.unreadable} == {*found.features.unreadable}
+
+
+def test_paper_stops_before_training_where_too_many_pictures_are_broken(tmp_path: Path) -> None:
+    folder = tmp_path / "album"
+    pairs = album(folder, users=3, pairs_each=2)
+    (folder / "0-0-loser.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"1 of 4 pairs lack .*0-0-loser\.png: "):
+        train(pairs, folder, PAPER, weights="random")
+
+
+def test_properties_are_the_same_without_a_network(examples: Path) -> None:
+    transform = transform_named(PROBE.transform)
+    alone = image_features(NAMES, [examples], None, transform)
+    beside = features(examples)
+    assert np.array_equal(alone.properties, beside.properties)
+    # Known by their properties alone, they were embedded all the same.
+    assert len(beside.embeddings) == len(NAMES)

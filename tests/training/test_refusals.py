@@ -8,10 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from i2pa.errors import DataError, I2paError, UserInputError
+from i2pa.errors import DataError, I2paError, ModelError, UserInputError
 from i2pa.images.failure import Failure
 from i2pa.pairs import pairs_from_levels
-from i2pa.training import FINETUNE, PROBE, train
+from i2pa.training import FINETUNE, PAPER, PROBE, train
 from i2pa.training.missing import check_readable
 from made_up import album
 
@@ -52,6 +52,13 @@ def refused(pairs: pa.Table, folder: Path, **options: object) -> str:
 def test_more_frozen_blocks_than_there_are(pictures: tuple[pa.Table, Path]) -> None:
     with pytest.raises(UserInputError, match="--frozen-blocks 99, but this backbone has 21 blocks"):
         train(*pictures, replace(FINETUNE, frozen_blocks=99))
+
+
+def test_a_weights_file_of_no_use(pictures: tuple[pa.Table, Path], tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    file.write_bytes(b"no tensors")
+    with pytest.raises(ModelError, match=r"weights\.pth"):
+        train(*pictures, PAPER, weights=file)
 
 
 def test_graded_pictures_without_val_for_a_network(pictures: tuple[pa.Table, Path]) -> None:

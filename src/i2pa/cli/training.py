@@ -170,7 +170,7 @@ def train(
         from i2pa.training.card import FROM_RANDOM_WEIGHTS, evaluation_table
         from i2pa.training.crossval import left_out_users, to_leave_out
         from i2pa.training.processes import is_alone, is_first_process
-        from i2pa.training.recipes import changed, recipe_named, trains_pairs
+        from i2pa.training.recipes import changed, fits_head, recipe_named, trains_pairs
         from i2pa.training.run import FOLDS_FOLDER, how_stopped, nothing_left, remove_checkpoint
     changes = {
         "l2": l2,
@@ -228,11 +228,12 @@ def train(
         if weights == "random":
             output.warn(f"WARNING: this model {FROM_RANDOM_WEIGHTS}")
     unit = "pairs" if trains_pairs(chosen) else "pictures"
+    first = "embedding" if fits_head(chosen) else "reading"
     # With --folds the cache is tried twice; one line is enough.
     warn = cache(output.warn if is_first_process() else lambda _: None)
     try:
         with (
-            output.progress("embedding", "pictures") as progress,
+            output.progress(first, "pictures") as progress,
             output.progress("training", unit) as training_progress,
         ):
             model = train_model(

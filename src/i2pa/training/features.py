@@ -1,4 +1,7 @@
-"""Frozen-backbone embeddings and plain properties of pictures, computed once and cached on disk."""
+"""Frozen-backbone embeddings and plain properties of pictures, computed once and cached on disk.
+
+What no head is fitted to is not embedded: its pictures are only read, for their properties.
+"""
 
 from __future__ import annotations
 
@@ -42,15 +45,22 @@ Warn = Callable[[str], None]
 class Features:
     """What is known of each readable picture, row by row.
 
-    `embeddings` float64 [n, d], `properties` float64 [n, 2] in the order of PROPERTY_NAMES,
-    `row` from image reference to row, `paths` [n] the files.
+    `embedded` float64 [n, d], None where no embeddings were asked for, `properties` float64 [n, 2]
+    in the order of PROPERTY_NAMES, `row` from image reference to row, `paths` [n] the files.
     """
 
     row: dict[str, int]
     paths: tuple[Path, ...]
-    embeddings: npt.NDArray[np.float64]
+    embedded: npt.NDArray[np.float64] | None
     properties: npt.NDArray[np.float64]
     unreadable: tuple[Failure, ...]
+
+    @property
+    def embeddings(self) -> npt.NDArray[np.float64]:
+        """`embedded`. Raises ValueError where there are none."""
+        if self.embedded is None:
+            raise ValueError("these pictures were read for their properties alone")
+        return self.embedded
 
 
 @dataclass(frozen=True)
@@ -63,14 +73,15 @@ class _File:
 def image_features(
     images: Sequence[str],
     folders: Folders,
-    backbone: str | BackboneWeights,
+    backbone: str | BackboneWeights | None,
     transform: Transform,
     progress: Progress | None = None,
     warn: Warn | None = None,
 ) -> Features:
     """Features of the pictures `images`, each relative to the first of `folders` that holds it.
 
-    `backbone` is one with a package of weights, by name, or any with the weights it carries.
+    `backbone` is one with a package of weights, by name, or any with the weights it carries; None
+    leaves embeddings out, and no network is loaded.
     Only pictures whose content the cache lacks are decoded; what is computed is kept batch by
     batch, so a stopped run goes on where it was. `progress` gets (done, total); `warn` one line
     where the cache cannot be used and the work goes on without it (default: a RuntimeWarning).
@@ -82,17 +93,21 @@ def image_features(
     weights = backbone_weights(backbone) if isinstance(backbone, str) else backbone
     kept = _Kept.of(weights, transform, _first_only(warn or as_warning))
     digests = list({file.sha256 for file in files})
-    embeddings, statistics = kept.embeddings.read(digests), kept.properties.read(digests)
-    known = embeddings.keys() & statistics.keys()
-    missing = list({file.sha256: file for file in files if file.sha256 not in known}.values())
+    statistics = kept.properties.read(digests)
+    embeddings = kept.embeddings.read(digests) if kept.embeddings else {}
+    readable = statistics.keys() & embeddings.keys() if kept.embeddings else {*statistics}
+    missing = list({file.sha256: file for file in files if file.sha256 not in readable}.values())
     if missing:
-        network = load_weights(weights)
-        convert_conv2d_weight_memory_format(network, torch.channels_last)
+        network = None
+        if weights is not None:
+            network = load_weights(weights)
+            convert_conv2d_weight_memory_format(network, torch.channels_last)
         for computed in _compute(missing, network, transform, kept, progress):
             embeddings |= computed.embeddings
             statistics |= computed.properties
+            readable |= computed.properties.keys()
             unreadable += computed.unreadable
-    files = [file for file in files if file.sha256 in embeddings]
+    files = [file for file in files if file.sha256 in readable]
     if not files:
         raise DataError(
             "none of the pictures in the pairs can be read",
@@ -102,7 +117,9 @@ def image_features(
     return Features(
         row={file.image: row for row, file in enumerate(files)},
         paths=tuple(file.path for file in files),
-        embeddings=np.array([embeddings[file.sha256] for file in files], np.float64),
+        embedded=np.array([embeddings[file.sha256] for file in files], np.float64)
+        if kept.embeddings
+        else None,
         properties=np.array([statistics[file.sha256] for file in files], np.float64),
         unreadable=tuple(unreadable),
     )
@@ -141,24 +158,25 @@ def _find(images: Sequence[str], folders: Sequence[Path]) -> tuple[list[_File], 
 
 @dataclass(frozen=True)
 class _Kept:
-    """Where embeddings and properties are kept, by SHA-256."""
+    """Where embeddings, if any, and properties are kept, by SHA-256."""
 
-    embeddings: KeptVectors
+    embeddings: KeptVectors | None
     properties: KeptVectors
 
     @classmethod
-    def of(cls, weights: BackboneWeights, transform: Transform, warn: Warn) -> _Kept:
-        name, width = f"{weights.key}-{transform.tag}", backbone_spec(weights.name).embedding_size
+    def of(cls, weights: BackboneWeights | None, transform: Transform, warn: Warn) -> _Kept:
+        embeddings = None
+        if weights is not None:
+            width = backbone_spec(weights.name).embedding_size
+            name = f"{weights.key}-{transform.tag}"
+            embeddings = KeptVectors(name, width, np.float16, warn)
         of_pixels = f"properties-{transform.tag}"
-        return cls(
-            KeptVectors(name, width, np.float16, warn),
-            KeptVectors(of_pixels, len(PROPERTY_NAMES), np.float64, warn),
-        )
+        return cls(embeddings, KeptVectors(of_pixels, len(PROPERTY_NAMES), np.float64, warn))
 
 
 @dataclass(frozen=True)
 class _Computed:
-    """Of some pictures: embedding and properties by SHA-256, as kept, and what is unreadable."""
+    """Of some pictures: embedding, if asked for, and properties by SHA-256, as kept; failures."""
 
     embeddings: dict[str, npt.NDArray[np.floating]]
     properties: dict[str, npt.NDArray[np.floating]]
@@ -167,12 +185,12 @@ class _Computed:
 
 def _compute(
     files: Sequence[_File],
-    network: Backbone,
+    network: Backbone | None,
     transform: Transform,
     kept: _Kept,
     progress: Progress | None,
 ) -> Iterator[_Computed]:
-    """Batch by batch, each decoded while the one before is embedded."""
+    """Batch by batch, each decoded while the one before is embedded, if there is a network."""
 
     def decode(file: _File) -> Pixels | Failure:
         try:
@@ -196,11 +214,11 @@ def _compute(
             if good:
                 digests = [digest for digest, _ in good]
                 pixels = np.stack([result for _, result in good])
-                yield _Computed(
-                    kept.embeddings.add(digests, _embed(network, pixels)),
-                    kept.properties.add(digests, np.array([properties(p) for p in pixels])),
-                    unreadable,
-                )
+                embeddings = {}
+                if kept.embeddings and network is not None:
+                    embeddings = kept.embeddings.add(digests, _embed(network, pixels))
+                statistics = np.array([properties(p) for p in pixels])
+                yield _Computed(embeddings, kept.properties.add(digests, statistics), unreadable)
             else:
                 yield _Computed({}, {}, unreadable)
             if progress:

@@ -116,7 +116,7 @@ class Gathered:
 def gather(
     pairs: pa.Table,
     images: Folders,
-    weights: BackboneWeights,
+    weights: BackboneWeights | None,
     transform: str,
     *,
     validate_on: Mapping[str, pa.Table],
@@ -125,7 +125,7 @@ def gather(
     progress: Progress | None,
     warn: Warn | None,
 ) -> Gathered:
-    """See `train`, whose arguments these are."""
+    """See `train`, whose arguments these are; without `weights` no picture is embedded."""
     learn, held_out = by_split(pairs)
     for label, table in validate_on.items():
         if label in held_out:
