@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +17,12 @@ from i2pa.images.failure import Failure
 from i2pa.images.transforms import transform_named
 from i2pa.models.cache import embeddings_folder
 from i2pa.training import ABSOLUTE, FINETUNE, PAPER, PROBE, train
+from i2pa.training import features as training_features
+from i2pa.training.embeddings import Embeddings
 from i2pa.training.features import Features, image_features
 from i2pa.training.gather import Gathered
+from i2pa.training.pairset import PairSet
+from i2pa.training.probe import fit_head
 from i2pa.training.recipes import NetworkRecipe, fits_head
 from made_up import album
 
@@ -40,10 +46,46 @@ def test_without_a_cache_features_are_the_same_and_one_line_says_so(
     assert len(told) == 1
     assert "going on without the cache" in told[0]
     assert "set I2PA_CACHE to a writable folder" in told[0]
-    assert np.array_equal(with_cache.embeddings, without.embeddings)
+    assert np.array_equal(with_cache.embeddings[:], without.embeddings[:])
     assert np.array_equal(with_cache.properties, without.properties)
     with pytest.warns(RuntimeWarning, match="going on without the cache"):
         features(examples)
+
+
+def test_large_embeddings_stay_in_the_caches_file_and_give_the_same_head(
+    examples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = features(examples).embeddings
+    assert isinstance(at_once, np.ndarray)
+    assert at_once.dtype == np.float64
+    monkeypatch.setattr("i2pa.training.embeddings._IN_MEMORY_BYTES", 0)
+    mapped = features(examples).embeddings
+    assert isinstance(mapped, Embeddings)
+    assert isinstance(mapped.kept, np.memmap)
+    assert mapped.kept.dtype == np.float16
+    ones = np.ones(2)
+    pairs = PairSet(np.array([0, 2]), np.array([1, 1]), np.array(["a", "b"]), ones, ones)
+    one, other = fit_head(at_once, pairs, 0.1), fit_head(mapped, pairs, 0.1)
+    assert np.array_equal(one.weights, other.weights)
+    assert np.array_equal(one.score(at_once), other.score(mapped))
+
+
+def test_a_cache_deleted_meanwhile_costs_one_line_and_no_embedding(
+    examples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features(examples, NAMES[:1])
+    embed = training_features._embed
+
+    def embed_and_delete(*given: Any) -> np.ndarray:
+        shutil.rmtree(embeddings_folder())
+        return embed(*given)
+
+    monkeypatch.setattr(training_features, "_embed", embed_and_delete)
+    told: list[str] = []
+    found = features(examples, warn=told.append)
+    assert len(told) == 1
+    monkeypatch.setattr(training_features, "_embed", embed)
+    assert np.array_equal(found.embeddings[:], features(examples).embeddings[:])
 
 
 @pytest.mark.slow

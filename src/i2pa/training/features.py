@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ from i2pa.models.backbones import (
     load_weights,
 )
 from i2pa.models.cache import KeptVectors
+from i2pa.training.embeddings import Embeddings, Vectors
 
 _BATCH = 32
 _AT_ONCE = 4
@@ -45,18 +46,18 @@ Warn = Callable[[str], None]
 class Features:
     """What is known of each readable picture, row by row.
 
-    `embedded` float64 [n, d], None where no embeddings were asked for, `properties` float64 [n, 2]
-    in the order of PROPERTY_NAMES, `row` from image reference to row, `paths` [n] the files.
+    `embedded` [n, d], None where no embeddings were asked for, `properties` float64 [n, 2] in the
+    order of PROPERTY_NAMES, `row` from image reference to row, `paths` [n] the files.
     """
 
     row: dict[str, int]
     paths: tuple[Path, ...]
-    embedded: npt.NDArray[np.float64] | None
+    embedded: Vectors | None
     properties: npt.NDArray[np.float64]
     unreadable: tuple[Failure, ...]
 
     @property
-    def embeddings(self) -> npt.NDArray[np.float64]:
+    def embeddings(self) -> Vectors:
         """`embedded`. Raises ValueError where there are none."""
         if self.embedded is None:
             raise ValueError("these pictures were read for their properties alone")
@@ -94,8 +95,11 @@ def image_features(
     kept = _Kept.of(weights, transform, _first_only(warn or as_warning))
     digests = list({file.sha256 for file in files})
     statistics = kept.properties.read(digests)
-    embeddings = kept.embeddings.read(digests) if kept.embeddings else {}
-    readable = statistics.keys() & embeddings.keys() if kept.embeddings else {*statistics}
+    readable = {*statistics}
+    if kept.embeddings:
+        before = kept.embeddings.mapped(digests)
+        readable &= before[1].keys()
+    fresh: dict[str, npt.NDArray[np.floating]] = {}
     missing = list({file.sha256: file for file in files if file.sha256 not in readable}.values())
     if missing:
         network = None
@@ -103,7 +107,7 @@ def image_features(
             network = load_weights(weights)
             convert_conv2d_weight_memory_format(network, torch.channels_last)
         for computed in _compute(missing, network, transform, kept, progress):
-            embeddings |= computed.embeddings
+            fresh |= computed.embeddings
             statistics |= computed.properties
             readable |= computed.properties.keys()
             unreadable += computed.unreadable
@@ -114,15 +118,35 @@ def image_features(
             where=", ".join(map(str, places)),
             remedy="check --images: picture paths in the pairs are relative to it",
         )
+    embedded = None
+    if kept.embeddings:
+        laid_out = _laid_out([file.sha256 for file in files], kept.embeddings, before, fresh)
+        embedded = laid_out.in_memory()
     return Features(
         row={file.image: row for row, file in enumerate(files)},
         paths=tuple(file.path for file in files),
-        embedded=np.array([embeddings[file.sha256] for file in files], np.float64)
-        if kept.embeddings
-        else None,
+        embedded=embedded,
         properties=np.array([statistics[file.sha256] for file in files], np.float64),
         unreadable=tuple(unreadable),
     )
+
+
+def _laid_out(
+    digests: Sequence[str],
+    kept: KeptVectors,
+    before: tuple[npt.NDArray[np.floating], dict[str, int]],
+    fresh: Mapping[str, npt.NDArray[np.floating]],
+) -> Embeddings:
+    """The embedding of each digest: in the cache's file or, where that has gone, in memory.
+
+    `before` is what the cache held of them at first, `fresh` [d] each what was computed since.
+    """
+    mapped, rows = kept.mapped(digests) if fresh else before
+    if all(digest in rows for digest in digests):
+        return Embeddings(mapped, np.array([rows[digest] for digest in digests]))
+    mapped, rows = before
+    found = [fresh[digest] if digest in fresh else mapped[rows[digest]] for digest in digests]
+    return Embeddings(np.array(found), np.arange(len(found)))
 
 
 def as_warning(message: str) -> None:
