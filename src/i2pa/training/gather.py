@@ -27,6 +27,7 @@ from i2pa.training.pairset import (
     shared_users,
 )
 from i2pa.training.probe import fit_head
+from i2pa.training.processes import first_before_others
 from i2pa.words import many
 
 # Two features need no shrinking; a trace of it keeps a constant one from blowing up.
@@ -145,14 +146,16 @@ def gather(
             if warn is not None:
                 warn(found.warning)
     tables = [learn, *(table for _, table in unseen)]
-    features = image_features(
-        [image for table in tables for image in images_of(table)],
-        images,
-        weights,
-        transform_named(transform),
-        progress,
-        warn,
-    )
+    # What the first process computes the others find in the cache.
+    with first_before_others():
+        features = image_features(
+            [image for table in tables for image in images_of(table)],
+            images,
+            weights,
+            transform_named(transform),
+            progress,
+            warn,
+        )
     used, used_table = pair_set(learn, features.row)
     if not len(used):
         raise DataError("no pair has both pictures", remedy="check --images")
