@@ -42,6 +42,7 @@ from i2pa.models.backbones import load_backbone
 from i2pa.models.ranker import Ranker, freeze_blocks
 from i2pa.training import FINETUNE
 from i2pa.training.batches import LabelledPairs
+from i2pa.training.embeddings import Vectors
 from i2pa.training.features import image_features
 from i2pa.training.feed import EarlyFeed, Feed, PictureFeed
 from i2pa.training.loop import fit
@@ -210,14 +211,14 @@ def one_by_one(paths: Sequence[Path]) -> None:
             ranker(decoded([path]))
 
 
-def embedded(paths: Sequence[Path], cache: Path) -> np.ndarray:
+def embedded(paths: Sequence[Path], cache: Path) -> Vectors:
     os.environ["I2PA_CACHE"] = str(cache)
     names = [path.name for path in paths]
     transform = transform_named(RECIPE.transform)
     return image_features(names, [paths[0].parent], RECIPE.backbone, transform).embeddings
 
 
-def fitted(embeddings: np.ndarray, pairs: np.ndarray) -> None:
+def fitted(embeddings: Vectors, pairs: np.ndarray) -> None:
     ones = np.ones(len(pairs))
     fit_head(embeddings, PairSet(pairs[:, 0], pairs[:, 1], ones.astype(str), ones, ones), 0.3)
 

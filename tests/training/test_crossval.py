@@ -116,7 +116,7 @@ def test_pairs_without_a_picture_are_counted(pictures, monkeypatch):
     made = Features(
         row={image: row for row, image in enumerate(images[1:])},
         paths=tuple(folder / image for image in images[1:]),
-        embeddings=rng.normal(size=(len(images) - 1, 4)),
+        embedded=rng.normal(size=(len(images) - 1, 4)),
         properties=rng.normal(size=(len(images) - 1, 2)),
         unreadable=(),
     )

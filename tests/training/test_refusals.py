@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pytest
 import torch
 
-from i2pa.errors import DataError, I2paError, UserInputError
+from i2pa.errors import DataError, I2paError, ModelError, UserInputError
 from i2pa.images.failure import Failure
 from i2pa.pairs import pairs_from_levels
 from i2pa.training import FINETUNE, PAPER, PROBE, cross_validate, crossval, train
@@ -92,6 +92,13 @@ def test_seeds_that_torch_does_not_take(pictures: tuple[pa.Table, Path]) -> None
         train(*pictures, replace(PROBE, seed=MOST_SEED))
     # New layers begin with a number beyond the seed.
     torch.manual_seed(_NEW_LAYERS + MOST_SEED)
+
+
+def test_a_weights_file_of_no_use(pictures: tuple[pa.Table, Path], tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    file.write_bytes(b"no tensors")
+    with pytest.raises(ModelError, match=r"weights\.pth"):
+        train(*pictures, PAPER, weights=file)
 
 
 def test_graded_pictures_without_val_for_a_network(pictures: tuple[pa.Table, Path]) -> None:

@@ -177,7 +177,7 @@ def train(
         from i2pa.training.card import evaluation_table
         from i2pa.training.crossval import left_out_users, to_leave_out
         from i2pa.training.processes import is_alone, is_first_process
-        from i2pa.training.recipes import changed, recipe_named, trains_pairs
+        from i2pa.training.recipes import changed, fits_head, recipe_named, trains_pairs
         from i2pa.training.run import FOLDS_FOLDER, how_stopped, nothing_left, remove_checkpoint
     changes = {
         "l2": l2,
@@ -237,11 +237,12 @@ def train(
         if resume and not (out / CHECKPOINT_FILE).is_file():
             output.warn(f"{out}: there is no checkpoint to go on from; training begins anew")
     unit = "pairs" if trains_pairs(chosen) else "pictures"
+    first = "embedding" if fits_head(chosen) else "reading"
     # With --folds the cache is tried twice, as are random weights; one line is enough.
     warn = cache(output.warn if is_first_process() else lambda _: None)
     try:
         with (
-            output.progress("embedding", "pictures") as progress,
+            output.progress(first, "pictures") as progress,
             output.progress("training", unit) as training_progress,
         ):
             model = train_model(

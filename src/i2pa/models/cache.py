@@ -139,9 +139,13 @@ class VectorStore:
         """The vectors [n, width] in those rows, as stored."""
         if not rows:
             return np.empty((0, self.width), self.dtype)
+        return np.asarray(self.mapped()[list(rows)])
+
+    def mapped(self) -> npt.NDArray[np.floating]:
+        """All vectors [m, width] as stored, mapped from the file, which must hold some."""
         stored = np.memmap(self._array, self.dtype, mode="r")
         whole = len(stored) // self.width
-        return np.asarray(stored[: whole * self.width].reshape(whole, self.width)[list(rows)])
+        return stored[: whole * self.width].reshape(whole, self.width)
 
     def append(self, digests: Sequence[str], vectors: npt.NDArray[np.floating]) -> None:
         """Keep `vectors` [n, width] under their digests; those known already stay as they were."""
@@ -196,6 +200,7 @@ class KeptVectors:
         self, name: str, width: int, dtype: npt.DTypeLike, warn: Callable[[str], None]
     ) -> None:
         """`name` is the store's folder among the embeddings; `warn` hears that one line."""
+        self._width = width
         self._dtype = np.dtype(dtype)
         self._warn = warn
         self._store: VectorStore | None = None
@@ -209,6 +214,16 @@ class KeptVectors:
                 rows = self._store.rows(digests)
                 return dict(zip(rows, self._store.read(list(rows.values())), strict=True))
         return {}
+
+    def mapped(self, digests: Sequence[str]) -> tuple[npt.NDArray[np.floating], dict[str, int]]:
+        """Vectors [m, width] mapped from the file, and the row of each digest that is kept.
+
+        What is mapped stays there though the cache be deleted meanwhile.
+        """
+        with self._going_on_without():
+            if self._store and (rows := self._store.rows(digests)):
+                return self._store.mapped(), rows
+        return np.empty((0, self._width), self._dtype), {}
 
     def add(
         self, digests: Sequence[str], vectors: npt.NDArray[np.floating]

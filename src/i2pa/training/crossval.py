@@ -33,7 +33,7 @@ from i2pa.training.network import picture_feed
 from i2pa.training.pairset import by_split, images_of, is_graded, pair_set, users_of
 from i2pa.training.probe import fit_head
 from i2pa.training.processes import processes
-from i2pa.training.recipes import NetworkRecipe, Recipe, check_recipe
+from i2pa.training.recipes import NetworkRecipe, Recipe, check_recipe, fits_head
 
 
 def cross_validate(
@@ -102,7 +102,7 @@ def _features(
     return image_features(
         [image for table in tables for image in images_of(table)],
         images,
-        carried,
+        carried if fits_head(recipe) else None,
         transform_named(recipe.transform),
         progress,
         warn,

@@ -1,10 +1,13 @@
-"""Frozen-backbone embeddings and plain properties of pictures, computed once and cached on disk."""
+"""Frozen-backbone embeddings and plain properties of pictures, computed once and cached on disk.
+
+What no head is fitted to is not embedded: its pictures are only read, for their properties.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +35,7 @@ from i2pa.models.backbones import (
     load_weights,
 )
 from i2pa.models.cache import KeptVectors
+from i2pa.training.embeddings import Embeddings, Vectors
 from i2pa.training.recipes import NetworkRecipe, Recipe
 
 FROM_RANDOM_WEIGHTS = "starts from random weights, not from weights that know pictures"
@@ -47,15 +51,22 @@ Warn = Callable[[str], None]
 class Features:
     """What is known of each readable picture, row by row.
 
-    `embeddings` float64 [n, d], `properties` float64 [n, 2] in the order of PROPERTY_NAMES,
-    `row` from image reference to row, `paths` [n] the files.
+    `embedded` [n, d], None where no embeddings were asked for, `properties` float64 [n, 2] in the
+    order of PROPERTY_NAMES, `row` from image reference to row, `paths` [n] the files.
     """
 
     row: dict[str, int]
     paths: tuple[Path, ...]
-    embeddings: npt.NDArray[np.float64]
+    embedded: Vectors | None
     properties: npt.NDArray[np.float64]
     unreadable: tuple[Failure, ...]
+
+    @property
+    def embeddings(self) -> Vectors:
+        """`embedded`. Raises ValueError where there are none."""
+        if self.embedded is None:
+            raise ValueError("these pictures were read for their properties alone")
+        return self.embedded
 
 
 @dataclass(frozen=True)
@@ -68,14 +79,15 @@ class _File:
 def image_features(
     images: Sequence[str],
     folders: Folders,
-    backbone: str | BackboneWeights,
+    backbone: str | BackboneWeights | None,
     transform: Transform,
     progress: Progress | None = None,
     warn: Warn | None = None,
 ) -> Features:
     """Features of the pictures `images`, each relative to the first of `folders` that holds it.
 
-    `backbone` is one with a package of weights, by name, or any with the weights it carries.
+    `backbone` is one with a package of weights, by name, or any with the weights it carries; None
+    leaves embeddings out, and no network is loaded.
     Only pictures whose content the cache lacks are decoded; what is computed is kept batch by
     batch, so a stopped run goes on where it was. `progress` gets (done, total); `warn` one line
     where the cache cannot be used and the work goes on without it (default: a RuntimeWarning).
@@ -87,27 +99,38 @@ def image_features(
     weights = backbone_weights(backbone) if isinstance(backbone, str) else backbone
     kept = _Kept.of(weights, transform, _first_only(warn or as_warning))
     digests = list({file.sha256 for file in files})
-    embeddings, statistics = kept.embeddings.read(digests), kept.properties.read(digests)
-    known = embeddings.keys() & statistics.keys()
-    missing = list({file.sha256: file for file in files if file.sha256 not in known}.values())
+    statistics = kept.properties.read(digests)
+    readable = {*statistics}
+    if kept.embeddings:
+        before = kept.embeddings.mapped(digests)
+        readable &= before[1].keys()
+    fresh: dict[str, npt.NDArray[np.floating]] = {}
+    missing = list({file.sha256: file for file in files if file.sha256 not in readable}.values())
     if missing:
-        network = load_weights(weights)
-        convert_conv2d_weight_memory_format(network, torch.channels_last)
+        network = None
+        if weights is not None:
+            network = load_weights(weights)
+            convert_conv2d_weight_memory_format(network, torch.channels_last)
         for computed in _compute(missing, network, transform, kept, progress):
-            embeddings |= computed.embeddings
+            fresh |= computed.embeddings
             statistics |= computed.properties
+            readable |= computed.properties.keys()
             unreadable += computed.unreadable
-    files = [file for file in files if file.sha256 in embeddings]
+    files = [file for file in files if file.sha256 in readable]
     if not files:
         raise DataError(
             "none of the pictures in the pairs can be read",
             where=", ".join(map(str, places)),
             remedy="check --images: picture paths in the pairs are relative to it",
         )
+    embedded = None
+    if kept.embeddings:
+        laid_out = _laid_out([file.sha256 for file in files], kept.embeddings, before, fresh)
+        embedded = laid_out.in_memory()
     return Features(
         row={file.image: row for row, file in enumerate(files)},
         paths=tuple(file.path for file in files),
-        embeddings=np.array([embeddings[file.sha256] for file in files], np.float64),
+        embedded=embedded,
         properties=np.array([statistics[file.sha256] for file in files], np.float64),
         unreadable=tuple(unreadable),
     )
@@ -126,6 +149,24 @@ def carried_weights(
     if found.origin == RANDOM:
         (warn or as_warning)(f"WARNING: this model {FROM_RANDOM_WEIGHTS}")
     return found
+
+
+def _laid_out(
+    digests: Sequence[str],
+    kept: KeptVectors,
+    before: tuple[npt.NDArray[np.floating], dict[str, int]],
+    fresh: Mapping[str, npt.NDArray[np.floating]],
+) -> Embeddings:
+    """The embedding of each digest: in the cache's file or, where that has gone, in memory.
+
+    `before` is what the cache held of them at first, `fresh` [d] each what was computed since.
+    """
+    mapped, rows = kept.mapped(digests) if fresh else before
+    if all(digest in rows for digest in digests):
+        return Embeddings(mapped, np.array([rows[digest] for digest in digests]))
+    mapped, rows = before
+    found = [fresh[digest] if digest in fresh else mapped[rows[digest]] for digest in digests]
+    return Embeddings(np.array(found), np.arange(len(found)))
 
 
 def as_warning(message: str) -> None:
@@ -161,24 +202,25 @@ def _find(images: Sequence[str], folders: Sequence[Path]) -> tuple[list[_File], 
 
 @dataclass(frozen=True)
 class _Kept:
-    """Where embeddings and properties are kept, by SHA-256."""
+    """Where embeddings, if any, and properties are kept, by SHA-256."""
 
-    embeddings: KeptVectors
+    embeddings: KeptVectors | None
     properties: KeptVectors
 
     @classmethod
-    def of(cls, weights: BackboneWeights, transform: Transform, warn: Warn) -> _Kept:
-        name, width = f"{weights.key}-{transform.tag}", backbone_spec(weights.name).embedding_size
+    def of(cls, weights: BackboneWeights | None, transform: Transform, warn: Warn) -> _Kept:
+        embeddings = None
+        if weights is not None:
+            width = backbone_spec(weights.name).embedding_size
+            name = f"{weights.key}-{transform.tag}"
+            embeddings = KeptVectors(name, width, np.float16, warn)
         of_pixels = f"properties-{transform.tag}"
-        return cls(
-            KeptVectors(name, width, np.float16, warn),
-            KeptVectors(of_pixels, len(PROPERTY_NAMES), np.float64, warn),
-        )
+        return cls(embeddings, KeptVectors(of_pixels, len(PROPERTY_NAMES), np.float64, warn))
 
 
 @dataclass(frozen=True)
 class _Computed:
-    """Of some pictures: embedding and properties by SHA-256, as kept, and what is unreadable."""
+    """Of some pictures: embedding, if asked for, and properties by SHA-256, as kept; failures."""
 
     embeddings: dict[str, npt.NDArray[np.floating]]
     properties: dict[str, npt.NDArray[np.floating]]
@@ -187,12 +229,12 @@ class _Computed:
 
 def _compute(
     files: Sequence[_File],
-    network: Backbone,
+    network: Backbone | None,
     transform: Transform,
     kept: _Kept,
     progress: Progress | None,
 ) -> Iterator[_Computed]:
-    """Batch by batch, each decoded while the one before is embedded."""
+    """Batch by batch, each decoded while the one before is embedded, if there is a network."""
 
     def decode(file: _File) -> Pixels | Failure:
         try:
@@ -216,11 +258,11 @@ def _compute(
             if good:
                 digests = [digest for digest, _ in good]
                 pixels = np.stack([result for _, result in good])
-                yield _Computed(
-                    kept.embeddings.add(digests, _embed(network, pixels)),
-                    kept.properties.add(digests, np.array([properties(p) for p in pixels])),
-                    unreadable,
-                )
+                embeddings = {}
+                if kept.embeddings and network is not None:
+                    embeddings = kept.embeddings.add(digests, _embed(network, pixels))
+                statistics = np.array([properties(p) for p in pixels])
+                yield _Computed(embeddings, kept.properties.add(digests, statistics), unreadable)
             else:
                 yield _Computed({}, {}, unreadable)
             if progress:

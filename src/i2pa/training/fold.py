@@ -29,7 +29,7 @@ from i2pa.training.measure import calibrate
 from i2pa.training.network import VALIDATION, fit_network
 from i2pa.training.pairset import Floats, Ints, PairSet, joined, pair_set
 from i2pa.training.probe import Fold, Head, cross_validate, fit_head, judged
-from i2pa.training.recipes import NetworkRecipe, Recipe, head_before, trains_pairs
+from i2pa.training.recipes import NetworkRecipe, Recipe, fits_head, head_before
 from i2pa.words import many
 
 INNER_FOLDS = 4
@@ -181,7 +181,7 @@ class Trial:
         learn, validation = (mine.at(np.flatnonzero(side)) for side in (inner != 0, inner == 0))
         used = Listed.all([*([learn] if self.own else []), *others]).noisy(recipe)
         start = None
-        if trains_pairs(recipe) and recipe.start == "probe":
+        if fits_head(recipe):
             before = head_before(recipe)
             judging, begin = validation, used
             if begins is not None:

@@ -28,6 +28,7 @@ from i2pa.training.pairset import (
     shared_users,
 )
 from i2pa.training.probe import fit_head
+from i2pa.training.processes import first_before_others
 from i2pa.words import many
 
 # Two features need no shrinking; a trace of it keeps a constant one from blowing up.
@@ -128,7 +129,7 @@ class Gathered:
 def gather(
     pairs: pa.Table,
     images: Folders,
-    weights: BackboneWeights,
+    weights: BackboneWeights | None,
     transform: str,
     *,
     validate_on: Mapping[str, pa.Table],
@@ -138,7 +139,7 @@ def gather(
     progress: Progress | None,
     warn: Warn | None,
 ) -> Gathered:
-    """See `train`, whose arguments these are."""
+    """See `train`, whose arguments these are; without `weights` no picture is embedded."""
     learn, held_out = by_split(pairs)
     check_named(learn, images, allow=allow_unreadable)
     for label, table in validate_on.items():
@@ -160,14 +161,16 @@ def gather(
             if warn is not None:
                 warn(found.warning)
     lists = [("", learn), *unseen]
-    features = image_features(
-        [image for _, table in lists for image in images_of(table)],
-        images,
-        weights,
-        transform_named(transform),
-        progress,
-        warn,
-    )
+    # What the first process computes the others find in the cache.
+    with first_before_others():
+        features = image_features(
+            [image for _, table in lists for image in images_of(table)],
+            images,
+            weights,
+            transform_named(transform),
+            progress,
+            warn,
+        )
     for label, table in lists:
         readable, lost = features.row.keys(), features.unreadable
         check_readable(table, readable, lost, allow=allow_unreadable, label=label)

@@ -17,6 +17,7 @@ from i2pa.metrics.accuracy import accuracy_of_users
 from i2pa.metrics.calibration import log_loss
 from i2pa.metrics.thurstone import normal_log_loss, standardised
 from i2pa.models.ranker import spread_of
+from i2pa.training.embeddings import Vectors
 from i2pa.training.head import fit_by_loss
 from i2pa.training.losses import HARD, PairLoss
 from i2pa.training.pairset import Floats, Ints, PairSet
@@ -33,11 +34,11 @@ class Head:
     bias: float
     spread: Head | None = None
 
-    def score(self, embeddings: Floats) -> Floats:
+    def score(self, embeddings: Vectors) -> Floats:
         """Scores [n] of embeddings [n, d]."""
         return embeddings @ self.weights + self.bias
 
-    def spreads(self, embeddings: Floats) -> Floats | None:
+    def spreads(self, embeddings: Vectors) -> Floats | None:
         """Spreads [n] > 0 of the scores, where the head knows them."""
         if self.spread is None:
             return None
@@ -70,7 +71,7 @@ class CrossValidation:
     scores: Floats
 
 
-def fit_head(embeddings: Floats, pairs: PairSet, l2: float, loss: PairLoss = HARD) -> Head:
+def fit_head(embeddings: Vectors, pairs: PairSet, l2: float, loss: PairLoss = HARD) -> Head:
     """The head with the least weighted mean loss of the pairs + ℓ2/2 |w|².
 
     By default ln(1 + exp(-(f(winner) - f(loser)))): paper, section 3, with P̄ = 1. Embeddings are
@@ -78,10 +79,12 @@ def fit_head(embeddings: Floats, pairs: PairSet, l2: float, loss: PairLoss = HAR
     suits every backbone; the average picture scores 0. Weights are normalised to sum 1.
     """
     rows = np.unique(np.concatenate([pairs.winner, pairs.loser]))
-    mean = embeddings[rows].mean(axis=0)
-    deviation = embeddings[rows].std(axis=0)
+    z = embeddings[rows]
+    mean, deviation = z.mean(axis=0), z.std(axis=0)
     deviation[deviation < 1e-6] = np.inf
-    z = (embeddings[rows] - mean) / deviation
+    # In place: these are most of what is in memory.
+    z -= mean
+    z /= deviation
     winner = np.searchsorted(rows, pairs.winner)
     loser = np.searchsorted(rows, pairs.loser)
     if loss is not HARD or pairs.clock is not None:
@@ -154,7 +157,7 @@ def judged(delta: Floats, spreads: Floats | None, pairs: PairSet) -> Floats:
 
 
 def cross_validate(
-    embeddings: Floats,
+    embeddings: Vectors,
     pairs: PairSet,
     folds: list[Fold],
     l2: float,

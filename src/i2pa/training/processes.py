@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import distributed, nn
+
+_LOOK_SECONDS = 0.2
+_turns = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,35 @@ def is_alone() -> bool:
 def is_first_process() -> bool:
     """Whether this process is alone, or the one that writes and speaks."""
     return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def first_before_others() -> Iterator[None]:
+    """The first process goes through this alone, then the others, who find what it has kept.
+
+    Hours may pass before that, more than a barrier bears. Where the first one fails the others
+    wait until they are stopped, as torchrun does.
+    """
+    if is_alone():
+        yield
+        return
+    store, turn = _store(), f"i2pa/turn-{next(_turns)}"
+    while not is_first_process() and not store.check([turn]):
+        # Asked again and again, since Ctrl-C does not end a wait of the store's own.
+        time.sleep(_LOOK_SECONDS)
+    yield
+    if is_first_process():
+        store.set(turn, "over")
+
+
+@cache
+def _store() -> Any:
+    """What all processes read and write; the first may serve it, so it lasts as long as they."""
+    # Not every build of torch has it.
+    from torch.distributed.rendezvous import rendezvous
+
+    store, _, _ = next(rendezvous("env://"))
+    return store
 
 
 @contextmanager

@@ -163,6 +163,14 @@ def trains_pairs(recipe: Recipe | NetworkRecipe) -> bool:
     return isinstance(recipe, Recipe) or recipe.target == "pairs"
 
 
+def fits_head(recipe: Recipe | NetworkRecipe) -> bool:
+    """Whether a head is fitted to embeddings, be it all that is trained or where training begins.
+
+    Nothing else reads embeddings.
+    """
+    return isinstance(recipe, Recipe) or (trains_pairs(recipe) and recipe.start == "probe")
+
+
 def changed(recipe: Recipe | NetworkRecipe, changes: Mapping[str, Any]) -> Recipe | NetworkRecipe:
     """The recipe with other values; None changes nothing.
 

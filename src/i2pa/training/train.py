@@ -14,7 +14,7 @@ import torch
 
 from i2pa.errors import require
 from i2pa.images.named import Folders
-from i2pa.models.backbones import BackboneWeights, WeightsSource, load_weights
+from i2pa.models.backbones import RANDOM, BackboneWeights, WeightsSource, load_weights
 from i2pa.models.ranker import Ranker
 from i2pa.pairs.schema import check_labelled_pairs, check_pairs_table
 from i2pa.posts.schema import check_posts_table
@@ -40,8 +40,8 @@ from i2pa.training.recipes import (
     NetworkRecipe,
     Recipe,
     check_recipe,
+    fits_head,
     head_before,
-    trains_pairs,
 )
 from i2pa.training.trained import Naming, TrainedModel, named
 
@@ -85,14 +85,14 @@ def train(
     picture, unless `allow_unreadable`.
     `shared_users` lets users be in what is learnt and in what is measured, as the paper does;
     accuracies are then about known users, which the model and `warn` say. `reference_users` says
-    who those users are, in the name of the reference. `progress` is told pictures embedded and all,
-    `training_progress` pairs seen and all; `warn` one line where the cache cannot be used and the
-    work goes on without it, where the precision is not made for this machine or the weights are
-    random (default: a RuntimeWarning). Raises DataError where nothing can be learnt, weights of
-    pairs are no weights or their `p` no probabilities, users overlap or posts are missing,
-    UserInputError where a name in `validate_on` is that of a part of `pairs` or the recipe has no
-    use for `posts`, and ModelError where the backbone or its weights cannot be used, memory runs
-    out, or training diverges.
+    who those users are, in the name of the reference. `progress` is told pictures embedded (only
+    read, where the recipe begins with no head) and all, `training_progress` pairs seen and all;
+    `warn` one line where the cache cannot be used and the work goes on without it, where the
+    precision is not made for this machine or the weights are random (default: a RuntimeWarning).
+    Raises DataError where nothing can be learnt, weights of pairs are no weights or their `p` no
+    probabilities, users overlap or posts are missing, UserInputError where a name in `validate_on`
+    is that of a part of `pairs` or the recipe has no use for `posts`, and ModelError where the
+    backbone or its weights cannot be used, memory runs out, or training diverges.
     """
     _check_arguments(pairs, recipe, posts, validate_on, calibrate_on, version)
     _advise_on_precision(recipe, warn or as_warning)
@@ -103,10 +103,13 @@ def train(
     # All that needs no pixels is refused before hours of reading pictures.
     if isinstance(recipe, NetworkRecipe):
         check_validation(learn, [*parts, *(validate_on or {})])
+        if not fits_head(recipe) and carried.origin != RANDOM:
+            # No embedding comes before training, so this alone finds a file of no use in time.
+            load_weights(carried)
     gathered = gather(
         pairs,
         images,
-        carried,
+        carried if fits_head(recipe) else None,
         recipe.transform,
         validate_on=validate_on or {},
         calibrate_on=calibrate_on,
@@ -118,7 +121,6 @@ def train(
     naming = Naming(name, version, reference_users)
     if isinstance(recipe, Recipe):
         return _train_probe(gathered, recipe, carried, naming)
-    from_head = trains_pairs(recipe) and recipe.start == "probe"
     before = head_before(recipe)
     with TemporaryDirectory(prefix="i2pa-") as nowhere:
         return train_network(
@@ -128,7 +130,7 @@ def train(
             naming,
             Path(folder or nowhere),
             kept=folder is not None,
-            start=(lambda learnt: _fit_probe(learnt, before).head) if from_head else None,
+            start=(lambda learnt: _fit_probe(learnt, before).head) if fits_head(recipe) else None,
             facts=facts,
             resume=resume,
             allow_unreadable=allow_unreadable,
