@@ -85,7 +85,9 @@ def test_a_cache_deleted_meanwhile_costs_one_line_and_no_embedding(
     found = features(examples, warn=told.append)
     assert len(told) == 1
     monkeypatch.setattr(training_features, "_embed", embed)
-    assert np.array_equal(found.embeddings[:], features(examples).embeddings[:])
+    # Computed in other batches, last digits are others.
+    again = features(examples).embeddings[:]
+    np.testing.assert_allclose(found.embeddings[:], again, rtol=2e-3, atol=2e-3)
 
 
 @pytest.mark.slow
@@ -117,7 +119,14 @@ def gathered(
     monkeypatch.setattr("i2pa.training.features.load_weights", embed)
     monkeypatch.setattr(sys.modules[train.__module__], "train_network", fit)
     with pytest.raises(TrainingError) as begun:
-        train(pairs, folder, recipe, weights="random")
+        train(
+            pairs,
+            folder,
+            recipe,
+            weights="random",
+            allow_unreadable=True,
+            warn=lambda _: None,
+        )
     given: Gathered = begun.value.args[0]
     return given
 
@@ -162,7 +171,7 @@ def test_paper_stops_before_training_where_too_many_pictures_are_broken(tmp_path
     pairs = album(folder, users=3, pairs_each=2)
     (folder / "0-0-loser.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"1 of 4 pairs lack .*0-0-loser\.png: "):
-        train(pairs, folder, PAPER, weights="random")
+        train(pairs, folder, PAPER, weights="random", warn=lambda _: None)
 
 
 def test_properties_are_the_same_without_a_network(examples: Path) -> None:

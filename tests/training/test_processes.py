@@ -32,7 +32,8 @@ def slowly(network, pixels):
     return embed(network, pixels)
 
 features._embed = slowly
-given = dict(validate_on={}, calibrate_on=None, allow_shared=False, progress=None, warn=None)
+given = dict(validate_on={}, calibrate_on=None, allow_shared=False, allow_unreadable=False)
+given |= dict(progress=None, warn=None)
 pairs, weights = read_pairs(folder / "pairs.parquet"), backbone_weights(PROBE.backbone)
 for _ in range(2):
     found = gather(pairs, folder / "album", weights, PROBE.transform, **given)

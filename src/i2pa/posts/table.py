@@ -53,9 +53,7 @@ REJECTS = pa.schema([pa.field("file", pa.string()), *BROKEN])
 class NoSoundRowError(DataError):
     """No row of the exports is sound; `rejects` (schema REJECTS) has them all."""
 
-    def __init__(self, what: str, rejects: pa.Table, *, where: str) -> None:
-        super().__init__(what, where=where)
-        self.rejects = rejects
+    rejects: pa.Table
 
 
 @dataclass(frozen=True)
@@ -143,12 +141,13 @@ def read_posts(
     reasons = _most_frequent(rejects["reason"])
     if unique.num_rows == 0:
         first = rejects.slice(0, 1).to_pylist()[0]
-        raise NoSoundRowError(
+        error = NoSoundRowError(
             f"none of {many(n_read, 'row')} is sound; {reasons[0].n:,}: {reasons[0].what}; first: "
             f"row {first['row']}, {first['reason']} ({first['value'] or 'empty'})",
-            rejects,
             where=first["file"],
         )
+        error.rejects = rejects
+        raise error
     assumed = sorted(notes.items(), key=lambda note: -note[1])
     return PostsRead(
         where=with_facts(unique) if out is None else _write(unique, Path(out)),
