@@ -83,6 +83,7 @@ class Shifted:
     name = "onnxruntime-test-float32"
     precision = "float32"
     batch = 1
+    callers_a_core = 1
     outputs = ("score",)
 
     def __init__(self, engine, share):

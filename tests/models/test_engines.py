@@ -76,6 +76,7 @@ def test_arrays_have_the_shapes_and_values_of_the_reference(
     assert runner.name.endswith(f"-{precision}")
     assert runner.precision == precision
     assert runner.batch >= 1
+    assert runner.callers_a_core >= 1
     assert runner.outputs == OUTPUTS
     assert runner.metadata["i2pa.name"] == "tiny"
     got = runner.run(pixels, OUTPUTS)

@@ -74,6 +74,23 @@ def test_scores_depend_on_no_batch_order_or_thread(model, album):
             assert list(numbers(again.score(album[::-1]))) == [str(p) for p in album[::-1]]
 
 
+def test_each_thread_gets_its_share_of_a_few_pictures(model, album, monkeypatch):
+    sizes = []
+    work = pipeline.Pipeline._work
+
+    def seen(self, piece):
+        sizes.append(len(piece))
+        return work(self, piece)
+
+    monkeypatch.setattr(pipeline.Pipeline, "_work", seen)
+    for batch, threads, expected in ((8, 2, 2), (1, 2, 1), (8, 1, 4), (8, 40, 1)):
+        scorer = load_model(model, threads=threads)
+        scorer._engine.batch = batch
+        del sizes[:]
+        assert len(scorer.score(album[:4]).items) == 4
+        assert sizes == [expected] * (4 // expected)
+
+
 def test_a_warm_cache_gives_the_same_and_opens_no_file(model, album, opened):
     cold = load_model(model).rank(album)
     with ScoreCache() as cache:

@@ -39,8 +39,8 @@ BOUND = 1e-3
 class Engine(Protocol):
     """Turns pixels into named arrays, whatever library does the arithmetic.
 
-    `run` may be called from any number of threads at once, of which scoring has one a core. It
-    gives a picture the same arrays whatever else is in its batch, within `BOUND`.
+    `run` may be called from any number of threads at once. It gives a picture the same arrays
+    whatever else is in its batch, within `BOUND`.
     """
 
     @property
@@ -56,6 +56,11 @@ class Engine(Protocol):
     @property
     def batch(self) -> int:
         """How many pictures it likes best in one call; any other number works too."""
+        ...
+
+    @property
+    def callers_a_core(self) -> int:
+        """How many threads for each core keep it busy, where they decode between calls."""
         ...
 
     @property
@@ -128,7 +133,7 @@ def check_threads(threads: int | None) -> None:
     """Raise UserInputError unless it is None or a whole number above 0."""
     whole = isinstance(threads, Integral) and not isinstance(threads, bool)
     good = threads is None or (whole and threads >= 1)
-    require(good, "threads", threads, "a whole number above 0, or None for one a core")
+    require(good, "threads", threads, "a whole number above 0, or None for all cores")
 
 
 def precision_named(name: str) -> str:

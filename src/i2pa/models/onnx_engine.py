@@ -41,6 +41,7 @@ class OnnxEngine:
     """onnxruntime, float32; an `Engine`."""
 
     precision = "float32"
+    callers_a_core = 1
 
     def __init__(
         self,

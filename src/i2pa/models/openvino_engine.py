@@ -2,6 +2,7 @@
 
 One stream of work a core, one picture in each: that is the fastest arrangement measured
 (benchmarks/engines.py), and a picture's score cannot depend on its neighbours in a batch.
+Pictures of a batch follow each other, while the network's weights are in the core's cache.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 class OpenVinoEngine:
     """OpenVINO on the processor; an `Engine`."""
 
-    # A caller that brings a few keeps its thread busy for longer; each still runs alone.
-    batch = 2
+    batch = 8
+    # While one waits for its stream, another decodes.
+    callers_a_core = 2
 
     def __init__(
         self, model: bytes, *, where: str = "<model>", precision: str = "float32", threads: int = 1
     ) -> None:
-        """Load a serialised ONNX model for `threads` callers, on as many cores.
+        """Load a serialised ONNX model to run on as many cores as `threads`.
 
         Raises MissingExtraError where OpenVINO is not installed, UserInputError where the
         processor does not have the precision, and ModelError for bytes that are not one of ours.

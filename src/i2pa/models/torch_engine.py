@@ -14,6 +14,7 @@ class TorchEngine:
     precision = "float32"
     name = "torch-cpu-float32"
     batch = 4
+    callers_a_core = 1
 
     def __init__(self, model: bytes, *, where: str = "<model>", threads: int | None = None) -> None:
         """Rebuild a serialised ONNX model.

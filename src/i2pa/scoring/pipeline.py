@@ -8,6 +8,7 @@ results come in the order given. What the numbers mean is no concern of this mod
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -159,17 +160,23 @@ class Pipeline:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _pieces(self, pictures: Iterable[Given]) -> Iterator[_Piece]:
-        """Pictures in the order given, cut where a batch of them needs the network."""
+        """Pictures in the order given, cut where a batch of them needs the network.
+
+        Of a few pictures each thread gets its share.
+        """
         entries = (_entry(picture, place) for place, picture in enumerate(pictures))
-        batch = self._engine.batch
-        look_ahead = max(LOOK_AHEAD, batch) if self._cache else batch
+        a_round = self._engine.batch * self._threads
+        look_ahead = max(LOOK_AHEAD, a_round) if self._cache else a_round
         while ahead := list(itertools.islice(entries, look_ahead)):
+            found = self._already_known(ahead)
+            share = math.ceil(found.count(None) / self._threads)
+            at_once = max(1, min(self._engine.batch, share))
             piece: _Piece = []
             unknown = 0
-            for entry, known in zip(ahead, self._already_known(ahead), strict=True):
+            for entry, known in zip(ahead, found, strict=True):
                 piece.append((entry, known))
                 unknown += known is None
-                if unknown == batch:
+                if unknown == at_once:
                     yield piece
                     piece, unknown = [], 0
             if piece:

@@ -53,10 +53,11 @@ def load_model(
     """A scorer for a published model (by name), an exported .onnx file or a run folder.
 
     `engine` is auto, onnxruntime, openvino, torch or cuda, and `precision` float32 or bfloat16:
-    see `load_engine`. `threads` bounds how many pictures are worked on at once; None means one a
-    core. `limits` are those of a picture: `Limits(decode_bytes=2_000_000_000)` lets larger WebP,
-    AVIF and HEIC in. Raises UserInputError for an engine that cannot be had and for threads below
-    1, and ModelError if the model is altered or not one of ours.
+    see `load_engine`. `threads` bounds how many pictures are worked on at once; None means as
+    many as keep every core busy. `limits` are those of a picture:
+    `Limits(decode_bytes=2_000_000_000)` lets larger WebP, AVIF and HEIC in. Raises UserInputError
+    for an engine that cannot be had and for threads below 1, and ModelError if the model is
+    altered or not one of ours.
     """
     check_threads(threads)
     are_limits = isinstance(limits, Limits)
@@ -105,7 +106,7 @@ class Scorer:
         self._variant = Variant(sha256, metadata.transform, engine.name, used.key)
         self._chances = Chances.of(metadata)
         self._quantiles = np.asarray(metadata.reference.quantiles)
-        self._threads = threads or usable_cores()
+        self._threads = threads or usable_cores() * engine.callers_a_core
 
     @property
     def likeness(self) -> Likeness | None:
