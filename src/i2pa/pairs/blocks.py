@@ -106,6 +106,11 @@ class Memory:
         )
 
 
+def in_one(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array; nothing is copied where it is one already."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
 def n_posts(posts: Posts) -> int:
     """How many posts there are."""
     return int(posts.num_rows if isinstance(posts, pa.Table) else pq.read_metadata(posts).num_rows)
@@ -174,10 +179,10 @@ def join(cut: Cut, *, trusted: bool) -> Block:
     if len(cut.parts) > 1:
         table = pa.concat_tables(cut.parts).unify_dictionaries().combine_chunks()
     changes = _changes(table, cut.by)
-    run = np.cumsum(changes, dtype=np.int64)
     starts = np.concatenate([[0], np.flatnonzero(changes)])
+    run = np.repeat(np.arange(starts.size), np.diff(starts, append=changes.size))
     users = table.select(["platform", "user_id"]).take(pa.array(starts))
-    platform, user = (c.cast(pa.string()).combine_chunks() for c in users.columns)
+    platform, user = (in_one(c.cast(pa.string())) for c in users.columns)
     time = table["uploaded_at"].cast(pa.int64()).to_numpy()
     same_run = ~changes[1:]
     at_once = np.flatnonzero(same_run & (time[1:] == time[:-1]))
@@ -229,7 +234,7 @@ def _changes(table: pa.Table, by: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Whether each post is of another run than the one before it; the first is not."""
     changes = np.zeros(table.num_rows, dtype=bool)
     for name in by:
-        column = table[name].combine_chunks()
+        column = in_one(table[name])
         codes = (column.indices if pa.types.is_dictionary(column.type) else column).to_numpy()
         changes[1:] |= codes[1:] != codes[:-1]
     return changes

@@ -158,13 +158,13 @@ def build_pairs(
         ),
     }
     memory = Memory.parse(memory_limit)
+    if rules.same_user:
+        try:
+            ordered = _Ordered(source, source, how, memory, threads, trusted=False)
+            return _build(ordered, facts, out, progress)
+        except OrderError:
+            pass
     with TemporaryDirectory(prefix="i2pa-") as spill:
-        if rules.same_user:
-            try:
-                ordered = _Ordered(source, source, how, memory, threads, trusted=False)
-                return _build(ordered, facts, out, progress)
-            except OrderError:
-                pass
         by = run_columns(rules)
         columns = list(dict.fromkeys([*how.columns(), "image_shared"]))
         sorted_posts = in_order(source, columns, by, spill, memory, threads)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from i2pa.pairs.rules import PairRules
 
 Ints = npt.NDArray[np.int64]
+Places = npt.NDArray[np.integer[Any]]
 Floats = npt.NDArray[np.float64]
 Hashes = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
@@ -110,7 +112,9 @@ def _first_too_far(values: Ints, ends: Ints, distance: int) -> Ints:
     return np.concatenate(parts)
 
 
-def discriminable(gap: Floats, posts: Eligible, left: Ints, right: Ints, rules: PairRules) -> Mask:
+def discriminable(
+    gap: Floats, posts: Eligible, left: Places, right: Places, rules: PairRules
+) -> Mask:
     """Whether S of the left posts less that of the right, the `gap`, is wide enough (Eq. 6)."""
     if rules.confidence is None:
         return np.asarray(gap != 0)
@@ -120,7 +124,7 @@ def discriminable(gap: Floats, posts: Eligible, left: Ints, right: Ints, rules: 
     return np.asarray(np.abs(gap) >= least)
 
 
-def alike(posts: Eligible, left: Ints, right: Ints, rules: PairRules) -> Mask:
+def alike(posts: Eligible, left: Places, right: Places, rules: PairRules) -> Mask:
     """Whether the numbers of hashtags are near enough."""
     if rules.hashtag_tolerance is None or posts.tags is None:
         return np.ones(left.size, dtype=bool)

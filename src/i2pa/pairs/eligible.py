@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from i2pa.pairs.blocks import in_one
 from i2pa.pairs.rules import PairRules
 from i2pa.words import many
 
@@ -61,7 +62,7 @@ def post_rules(
             PostRule(
                 "a single image",
                 ("media_type", "image_count"),
-                lambda n: (n["media_type"] == 1) & (n["image_count"] == 1),
+                lambda n: n["media_type"] & (n["image_count"] == 1),
                 "--without single-image",
             )
         )
@@ -106,12 +107,13 @@ def _age_rules(
     age = int(min_age_days * DAY)
 
     def read_at(n: Numbers) -> Column:
-        return np.asarray(np.where(n["downloaded_at"] == UNKNOWN, given, n["downloaded_at"]))
+        at = n["downloaded_at"]
+        return at if given == UNKNOWN else np.asarray(np.where(at == UNKNOWN, given, at))
 
     def settled(n: Numbers) -> Mask:
         at = read_at(n)
-        # Only a known time is subtracted: the unknown one would wrap around.
-        old = np.where(at == UNKNOWN, n["uploaded_at"], at) - n["uploaded_at"] >= age
+        # From an unknown time the difference wraps around; nobody asks for it.
+        old = at - n["uploaded_at"] >= age
         known = at != UNKNOWN
         return np.asarray(old | ~known if assume_settled else old & known)
 
@@ -132,18 +134,22 @@ def _age_rules(
 
 
 def numbers(table: pa.Table, columns: Sequence[str]) -> dict[str, Column]:
-    """Columns of posts as int64: unknown counts 0, unknown times UNKNOWN, images 1, others 0."""
-    return {name: _number(table[name].combine_chunks()) for name in columns}
+    """Columns of posts as numbers: unknown counts 0, unknown times UNKNOWN, images True."""
+    return {name: _number(in_one(table[name])) for name in columns}
 
 
 def _number(column: pa.Array) -> Column:
     if pa.types.is_dictionary(column.type):
         is_image = np.array([*(word == "image" for word in column.dictionary.to_pylist()), False])
-        codes = pc.fill_null(column.indices, len(column.dictionary)).to_numpy()
-        return np.asarray(is_image.astype(np.int64)[codes])
+        codes = _filled(column.indices, len(column.dictionary))
+        return is_image.take(codes)
     unknown = 0
     if pa.types.is_timestamp(column.type):
-        column, unknown = column.cast(pa.int64()), UNKNOWN
+        column, unknown = column.view(pa.int64()), UNKNOWN
+    return _filled(column, unknown)
+
+
+def _filled(column: pa.Array, unknown: int) -> Column:
     return np.asarray(pc.fill_null(column, unknown) if column.null_count else column)
 
 

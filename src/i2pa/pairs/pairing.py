@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from i2pa.pairs.blocks import Block
+from i2pa.pairs.blocks import Block, in_one
 from i2pa.pairs.candidates import (
     EDGES_AT_ONCE,
     HOUR,
@@ -26,7 +26,7 @@ from i2pa.pairs.candidates import (
 )
 from i2pa.pairs.eligible import PostRule, meeting, numbers
 from i2pa.pairs.groups import eligible_posts, group_columns, key_columns
-from i2pa.pairs.hashes import user_hashes
+from i2pa.pairs.hashes import starts_of, user_hashes
 from i2pa.pairs.match import EXACT_UP_TO, Matching, exactly_matched, keep_per_user, match_all
 from i2pa.pairs.rounds import match_in_rounds
 from i2pa.pairs.rules import PairRules, probability_discriminable
@@ -130,7 +130,8 @@ def pair_block(block: Block, how: Pairing, dropped: Ints) -> BlockPairs:
     if dropped.size:
         rows = rows[~np.isin(rows + block.first, dropped)]
     of_rows = user_hashes(block.table, rows)
-    posts, order, inside = eligible_posts(known, block.run, rows, of_rows, rules, how.seed)
+    compared = {name: known[name].take(rows) for name in group_columns(rules)}
+    posts, order, inside = eligible_posts(compared, block.run[rows], of_rows, rules, how.seed)
     at, users = rows[order], of_rows[order]
     later = window_ends(posts, rules) - np.arange(1, rows.size + 1)
     at_most = np.minimum(later, how.candidates)
@@ -157,7 +158,7 @@ def pair_block(block: Block, how: Pairing, dropped: Ints) -> BlockPairs:
     if rules.max_pairs_per_user is not None:
         kept = keep_per_user(winner, loser, posts, rules.max_pairs_per_user)
         winner, loser = winner[kept], loser[kept]
-    order = np.lexsort((at[loser], at[winner]))
+    order = np.argsort(at[winner] * block.table.num_rows + at[loser])
     winner, loser = winner[order], loser[order]
     pairs, in_pairs = _tables(block, posts, at, winner, loser, rules)
     texts = ("platform", "winner_id", "loser_id", "winner_image", "loser_image")
@@ -166,7 +167,7 @@ def pair_block(block: Block, how: Pairing, dropped: Ints) -> BlockPairs:
         ends=block.ends,
         pairs=pairs,
         posts=in_pairs,
-        users=np.unique(users[np.concatenate([winner, loser])]),
+        users=_distinct(users[np.concatenate([winner, loser])]),
         counts=Counts(
             removed=np.array(removed, dtype=np.int64),
             eligible=_by_platform(block.table, rows),
@@ -182,16 +183,21 @@ def pair_block(block: Block, how: Pairing, dropped: Ints) -> BlockPairs:
             inexact=inexact,
         ),
         identity={
-            **{name: known[name][rows] for name in group_columns(rules)},
-            **{name: pairs[name].combine_chunks() for name in texts},
+            **compared,
+            **{name: in_one(pairs[name]) for name in texts},
             "user": of_rows,
         },
     )
 
 
+def _distinct(values: Hashes) -> Hashes:
+    """Those that differ, sorted; most are equal to the one before."""
+    return np.unique(values[np.flatnonzero(starts_of(values))])
+
+
 def _by_platform(posts: pa.Table, rows: Ints) -> Counter[str]:
     """How many of the posts in `rows` each platform has."""
-    platform = posts["platform"].combine_chunks()
+    platform = in_one(posts["platform"])
     n = np.bincount(platform.indices.to_numpy()[rows], minlength=len(platform.dictionary))
     return Counter(dict(zip(platform.dictionary.to_pylist(), n.tolist(), strict=True)))
 
@@ -228,7 +234,7 @@ def _tables(
             (posts.time[winner] - posts.time[loser]) / HOUR,
             probability_discriminable(gap, rules.sigma, noise),
             *(np.ones(n), pa.nulls(n)),
-            pa.repeat(rules.sha256(), n),
+            pa.DictionaryArray.from_arrays(np.zeros(n, np.int32), [rules.sha256()]),
         ],
         names=PAIRS.names,
     )

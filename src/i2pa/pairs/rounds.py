@@ -41,16 +41,18 @@ def match_in_rounds(posts: Eligible, looks: Looks, rules: PairRules) -> Matched:
     rows = rows[_falling(looks.at_most[rows])]
     rounds_of = looks.at_most[rows]
     windows = (looks.size[rows], *first_looks(posts, looks, rows))
-    size, offset, step = (values.astype(np.uint64) for values in windows)
+    # Short numbers, as the rounds take as long as what they read; a sum of two stays below 2^32.
+    size, offset, step, after = (values.astype(np.uint32) for values in (*windows, rows + 1))
     s = posts.s[rows]
     free = np.ones(len(looks.size), dtype=bool)
+    # Places in `rows` of the posts that are free, and a few others.
+    unmatched = np.arange(rows.size)
     best = np.full(len(looks.size), _LAST)
     taken: list[tuple[Ints, Ints]] = []
     n_alike = n_sure = 0
     for n in _still_looking(rounds_of):
         rows, size, offset, step, s = rows[:n], size[:n], offset[:n], step[:n], s[:n]
-        right = rows + offset.view(np.int64)
-        right += 1
+        right = after[:n] + offset
         gap = s - posts.s.take(right)
         sure = discriminable(gap, posts, rows, right, rules)
         if rules.hashtag_tolerance is not None:
@@ -59,9 +61,15 @@ def match_in_rounds(posts: Eligible, looks: Looks, rules: PairRules) -> Matched:
             sure &= near
         n_sure += int(np.count_nonzero(sure))
         # Most posts are matched after a few rounds: look further at the others only.
-        wanted = np.flatnonzero(sure & free.take(rows))
+        unmatched = unmatched[: unmatched.searchsorted(n)]
+        wanted = unmatched.take(np.flatnonzero(sure.take(unmatched)))
         wanted = wanted[free.take(right[wanted])]
-        taken += _settle(rows[wanted], right[wanted], gap[wanted] > 0, posts.hash, free, best)
+        wanted = wanted[free.take(rows[wanted])]
+        far = right[wanted].astype(np.int64)
+        taken += _settle(rows[wanted], far, gap[wanted] > 0, posts.hash, free, best)
+        # Later rounds match too few to look for them.
+        if 32 * wanted.size > unmatched.size:
+            unmatched = unmatched.take(np.flatnonzero(free.take(rows.take(unmatched))))
         offset += step
         # Below 0 an unsigned number becomes a huge one: this is offset modulo size.
         np.minimum(offset, offset - size, out=offset)
@@ -103,7 +111,7 @@ def _settle(
         best[left] = priority
         np.minimum.at(best, right, priority)
         # A post may be in `right` of one pair and in `left` of another, written above.
-        first = (best[left] == priority) & (best[right] == priority)
+        first = np.flatnonzero((best[left] == priority) & (best[right] == priority))
         best[left] = best[right] = _LAST
         a, b, wins = left[first], right[first], left_wins[first]
         taken.append((np.where(wins, a, b), np.where(wins, b, a)))

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from numbers import Integral
 from statistics import NormalDist
 from typing import Literal, get_args
@@ -32,8 +33,6 @@ _AT_MOST = {
 }
 _LARGEST = 10**18  # no count of a post has more digits
 
-_erfc = np.frompyfunc(math.erfc, 1, 1)
-
 
 def probability_discriminable(
     delta_s: npt.ArrayLike, sigma: float, count_variance: npt.ArrayLike = 0.0
@@ -43,7 +42,9 @@ def probability_discriminable(
     `count_variance` (beyond the paper) is added to the variance 2 sigma^2 of the difference.
     """
     z = np.asarray(delta_s, dtype=np.float64) / np.sqrt(2 * sigma**2 + np.asarray(count_variance))
-    return np.asarray(_erfc(-z / math.sqrt(2)), dtype=np.float64) / 2
+    x = -z / math.sqrt(2)
+    tail = np.fromiter(map(math.erfc, x.ravel().tolist()), np.float64, x.size)
+    return tail.reshape(x.shape) / 2
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class PairRules:
         require(good, name, value, wanted, remedy=remedy)
         object.__setattr__(self, name, kind(value))
 
-    @property
+    @cached_property
     def min_log_gap(self) -> float:
         """Eq. 6 solved for S_A - S_B: 0.69785 by default, about twice the likes; 0 when off."""
         return float(self.least_log_gap(np.zeros(())))
