@@ -119,6 +119,7 @@ def test_pairs_without_a_picture_are_counted(pictures, monkeypatch):
         embedded=rng.normal(size=(len(images) - 1, 4)),
         properties=rng.normal(size=(len(images) - 1, 2)),
         unreadable=(),
+        sha256=tuple(images[1:]),
     )
     monkeypatch.setattr(crossval, "_features", lambda *_: made)
     found = crossval.cross_validate(pairs, folder, replace(PROBE, l2=1.0), folds=2)
@@ -157,7 +158,7 @@ def asked(pictures, monkeypatch) -> list[tuple[Trial, tuple[object, ...]]]:
 
     monkeypatch.setattr(Trial, "run", noted)
     monkeypatch.setattr(
-        crossval, "_features", lambda *_: Features(row, paths, nothing, nothing, ())
+        crossval, "_features", lambda *_: Features(row, paths, nothing, nothing, (), tuple(row))
     )
     return found
 
@@ -277,17 +278,45 @@ def test_graded_pictures_teach_alone_or_besides_and_own_users_never(pictures, tm
         cross_validate(pairs, folder, PROBE, folds=2, also=pairs, own=False)
 
 
+def test_pictures_that_changed_or_came_back_make_other_folds(
+    pictures, asked, monkeypatch, tmp_path
+):
+    pairs, folder = pictures
+    whole = crossval._features()
+    first = next(iter(whole.row))
+    less = replace(whole, row={image: at for image, at in whole.row.items() if image != first})
+    other = replace(whole, sha256=("other", *whole.sha256[1:]))
+    for features, lost, done in [
+        *((less, 1, 2), (less, 1, 2), (whole, 0, 4), (other, 0, 6), (whole, 0, 6)),
+    ]:
+        monkeypatch.setattr(crossval, "_features", lambda *_, found=features: found)
+        found = cross_validate(pairs, folder, PROBE, folds=2, kept=tmp_path)
+        assert found.without_picture == lost
+        assert len(asked) == done
+    # Nor does a network go on with what it learnt from other pictures.
+    assert len({place for _, (*_, place) in asked}) == len(asked)
+
+
 def test_a_fold_is_kept_by_all_that_decides_it() -> None:
     pairs = PAIRS.empty_table()
     weights = backbone_weights(PROBE.backbone)
     facts = PostFacts(pa.array(["a"]), np.zeros((1, 6)))
     plans = {
-        fold_plan(PROBE, weights, [pairs], None, True, 2),
-        fold_plan(PROBE, weights, [pairs], None, True, 3),
-        fold_plan(PROBE, weights, [pairs], None, False, 2),
-        fold_plan(replace(PROBE, seed=1), weights, [pairs], None, True, 2),
-        fold_plan(PROBE, weights, [pairs, None], None, True, 2),
-        fold_plan(PROBE, weights, [pairs], facts, True, 2),
-        fold_plan(PROBE, weights, [pairs], replace(facts, features=facts.features + 1), True, 2),
+        fold_plan(PROBE, weights, [pairs], None, True, 2, {}),
+        fold_plan(PROBE, weights, [pairs], None, True, 3, {}),
+        fold_plan(PROBE, weights, [pairs], None, False, 2, {}),
+        fold_plan(PROBE, weights, [pairs], None, True, 2, {"a.jpg": "1"}),
+        fold_plan(PROBE, weights, [pairs], None, True, 2, {"a.jpg": "2"}),
+        fold_plan(replace(PROBE, seed=1), weights, [pairs], None, True, 2, {}),
+        fold_plan(PROBE, weights, [pairs, None], None, True, 2, {}),
+        fold_plan(PROBE, weights, [pairs], facts, True, 2, {}),
+        fold_plan(
+            PROBE, weights, [pairs], replace(facts, features=facts.features + 1), True, 2, {}
+        ),
     }
-    assert len(plans) == 7
+    assert len(plans) == 9
+    assert len({plan.training for plan in plans}) == 9
+    mixed = [replace(FINETUNE, wise=share, epochs=n) for share, n in ((1.0, 2), (0.5, 3))]
+    one, other = (fold_plan(recipe, weights, [pairs], None, True, 2, {}) for recipe in mixed)
+    assert one.training == other.training
+    assert one.results != other.results

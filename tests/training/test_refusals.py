@@ -14,7 +14,8 @@ import torch
 from i2pa.errors import DataError, I2paError, ModelError, UserInputError
 from i2pa.images.failure import Failure
 from i2pa.pairs import pairs_from_levels
-from i2pa.training import FINETUNE, PAPER, PROBE, cross_validate, crossval, train
+from i2pa.posts import POSTS
+from i2pa.training import ABSOLUTE, FINETUNE, PAPER, PROBE, cross_validate, crossval, train
 from i2pa.training.missing import check_readable
 from i2pa.training.network import _NEW_LAYERS
 from i2pa.training.recipes import MOST_SEED
@@ -28,7 +29,7 @@ class EmbeddedError(Exception):
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[pa.Table, Path]:
     folder = tmp_path_factory.mktemp("refusals") / "album"
-    return album(folder, users=3, pairs_each=2), folder
+    return album(folder, users=4, pairs_each=2), folder
 
 
 @pytest.fixture(autouse=True)
@@ -154,7 +155,7 @@ def test_lists_to_measure_on_are_held_to_the_same_rule_before_a_picture_is_read(
         return refused(learn, folder, recipe=FINETUNE, **{option: given}, **how)
 
     assert says(val.slice(0, 0)).startswith(f"no pairs in '{label}'; i2pa pairs tells")
-    elsewhere = album(tmp_path / "elsewhere", users=6, pairs_each=2).slice(6)
+    elsewhere = album(tmp_path / "elsewhere", users=7, pairs_each=2).slice(8)
     for how in ({}, {"allow_unreadable": True}):
         assert f"none of the pictures in the pairs of '{label}'" in says(elsewhere, **how)
         gone = losing(val, {0: "gone.png", 1: "gone.png"})
@@ -174,6 +175,74 @@ def test_a_part_of_the_pairs_that_lacks_its_pictures(pictures: tuple[pa.Table, P
     pairs, folder = pictures
     rows = {row: "gone.png" for row, name in enumerate(pairs["split"].to_pylist()) if name == "val"}
     assert "no pair of 'val' has both" in refused(losing(pairs, rows), folder, recipe=FINETUNE)
+
+
+def of_user(pairs: pa.Table, *users: str) -> pa.Table:
+    return pairs.filter(pc.is_in(pairs["user_id"], pa.array(users)))
+
+
+def test_too_few_users(pictures: tuple[pa.Table, Path]) -> None:
+    pairs, folder = pictures
+    learn, val = part(pairs, "train"), part(pairs, "val")
+    one, two = of_user(learn, "u0"), of_user(learn, "u0", "u1")
+    measured = {"validate_on": {"val": val}}
+    for recipe, more in ((PROBE, {}), (FINETUNE, {}), (FINETUNE, measured), (PAPER, {})):
+        how = {"weights": "random", "warn": lambda _: None} if recipe is PAPER else {}
+        said = refused(one, folder, recipe=recipe, **more, **how)
+        assert said.startswith("all pairs are of one user or of none")
+    assert refused(two, folder, recipe=FINETUNE) == (
+        "the pairs are of 2 users: with one held out to choose the epoch, none is left to choose "
+        "ℓ2 of the head to start from; add pairs of more users, or give --validate a file of "
+        "others' called val"
+    )
+    random = {"weights": "random", "warn": lambda _: None}
+    for table, recipe, more in (
+        *((two, PROBE, {}), (two, FINETUNE, measured), (learn, FINETUNE, {})),
+        *((two, PAPER, random), (one, PAPER, measured | random)),
+    ):
+        with pytest.raises(EmbeddedError):
+            train(table, folder, recipe, **more)
+
+
+def test_likes_that_pairs_do_not_say(pictures: tuple[pa.Table, Path]) -> None:
+    pairs, folder = pictures
+    ids = [*pairs["winner_id"].to_pylist(), *pairs["loser_id"].to_pylist()]
+    nothing = dict.fromkeys(POSTS.names) | {"platform": "test"}
+    posts = pa.Table.from_pylist([nothing | {"post_id": post} for post in ids], schema=POSTS)
+    how = {"posts": posts, "weights": "random", "warn": lambda _: None}
+    with pytest.raises(EmbeddedError):
+        train(pairs, folder, ABSOLUTE, **how)
+    place = pairs.column_names.index("winner_s")
+    s = [*pairs["winner_s"].to_pylist()[:-1], None]
+    unknown = pairs.set_column(place, "winner_s", pa.array(s, pa.float64()))
+    for work in (train, partial(cross_validate, folds=3)):
+        with pytest.raises(DataError, match=r"do not say how many likes .*winner_s"):
+            work(unknown, folder, ABSOLUTE, **how)
+    # What is only measured on needs none.
+    split = ["test" if part == "val" else part for part in unknown["split"].to_pylist()]
+    measured = unknown.set_column(pairs.column_names.index("split"), "split", pa.array(split))
+    with pytest.raises(EmbeddedError):
+        train(measured, folder, ABSOLUTE, **how)
+
+
+def test_users_left_out_in_turn_need_as_many_pictures(
+    pictures: tuple[pa.Table, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def embed(*_: object) -> None:
+        raise EmbeddedError
+
+    monkeypatch.setattr(crossval, "image_features", embed)
+    pairs, folder = pictures
+    gone = losing(pairs, {0: "gone.png"})
+    for given, whose in (
+        ({"pairs": gone}, ""),
+        ({"pairs": pairs, "also": gone}, " of 'also'"),
+        ({"pairs": pairs, "start": gone}, " of 'start'"),
+    ):
+        with pytest.raises(DataError, match=f"1 of 8 pairs{whose} lack a picture that can be read"):
+            cross_validate(images=folder, recipe=FINETUNE, folds=2, **given)
+        with pytest.raises(EmbeddedError):
+            cross_validate(images=folder, recipe=FINETUNE, folds=2, allow_unreadable=True, **given)
 
 
 def test_only_the_first_pictures_are_named_and_only_those_learnt_from(

@@ -25,7 +25,7 @@ from i2pa.models.metadata import QUANTILES, ModelMetadata, Reference
 from i2pa.models.registry import CHECKPOINT_FILE
 from i2pa.training import ABSOLUTE, FINETUNE, PAPER, PROBE, NetworkRecipe, Recipe, TrainedModel
 from i2pa.training.card import model_card
-from i2pa.training.checkpoint import Checkpoint, last_epoch, save_checkpoint
+from i2pa.training.checkpoint import Checkpoint, last_epoch, last_written, save_checkpoint
 from i2pa.training.curves import draw_curves
 from i2pa.training.gather import DataFacts
 from i2pa.training.journal import EVENTS_FOLDER, METRICS_FILE, journal, remove_events
@@ -304,9 +304,12 @@ def test_a_finished_probe_is_no_damaged_run_of_a_network(tmp_path: Path) -> None
 def test_a_stopped_run_tells_its_checkpoint(tmp_path: Path) -> None:
     assert "no checkpoint yet" in how_stopped(tmp_path, PAPER)
     weights = {"weight": torch.zeros(3)}
-    state = Checkpoint("plan", 7, weights, {}, {}, 5, weights, [], {})
+    state = Checkpoint("plan", 7, weights, {}, {}, 5, weights, [], {}, [])
     save_checkpoint(state, tmp_path)
     assert last_epoch(tmp_path) == 7
+    assert how_stopped(tmp_path, PAPER, last_written(tmp_path)) == (
+        f"stopped before the first epoch was done; {tmp_path} still holds the run before it"
+    )
     said = how_stopped(tmp_path, PAPER)
     assert said.startswith(f"stopped; {tmp_path} holds the checkpoint after epoch 7: --resume")
     (tmp_path / CHECKPOINT_FILE).write_bytes(b"half a file")

@@ -324,7 +324,7 @@ def test_a_run_never_replaces_other_files_and_a_finished_run_only_when_told(tmp_
             check_run_folder(folder)
     run_folder = tmp_path / "run"
     run_folder.mkdir()
-    (run_folder / "metrics.csv").write_text("")
+    (run_folder / "metrics.csv").write_text("l2,accuracy_mean_of_users,log_loss\n")
     check_run_folder(run_folder)
     (run_folder / "run.json").write_text("{}")
     with pytest.raises(UserInputError, match="--overwrite"):

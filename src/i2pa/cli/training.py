@@ -175,10 +175,11 @@ def train(
         from i2pa.training import train as train_model
         from i2pa.training.absolute import POST_COLUMNS
         from i2pa.training.card import evaluation_table
+        from i2pa.training.checkpoint import last_written
         from i2pa.training.crossval import left_out_users, to_leave_out
         from i2pa.training.processes import is_alone, is_first_process
         from i2pa.training.recipes import changed, fits_head, recipe_named, trains_pairs
-        from i2pa.training.run import FOLDS_FOLDER, how_stopped, nothing_left, remove_checkpoint
+        from i2pa.training.run import FOLDS_FOLDER, how_stopped, nothing_left
     changes = {
         "l2": l2,
         "transform": transform,
@@ -228,14 +229,18 @@ def train(
             chosen.backbone, weights, pixel_scaling=chosen.pixel_scaling, seed=chosen.seed
         )
         if why := nothing_left(out, chosen, carried, inputs):
+            if folds:
+                raise UserInputError(
+                    f"this run is finished ({why}), and --folds belongs to one that trains",
+                    where=str(out),
+                    remedy="leave --folds out, or add --overwrite in place of --resume",
+                )
             if is_first_process():
                 print(f"{out}: this run is finished, {why}")
             return
-    if is_first_process():
-        if overwrite:
-            remove_checkpoint(out)
-        if resume and not (out / CHECKPOINT_FILE).is_file():
-            output.warn(f"{out}: there is no checkpoint to go on from; training begins anew")
+    if is_first_process() and resume and not (out / CHECKPOINT_FILE).is_file():
+        output.warn(f"{out}: there is no checkpoint to go on from; training begins anew")
+    given_up = last_written(out) if overwrite else None
     unit = "pairs" if trains_pairs(chosen) else "pictures"
     first = "embedding" if fits_head(chosen) else "reading"
     # With --folds the cache is tried twice, as are random weights; one line is enough.
@@ -273,6 +278,7 @@ def train(
                     weights=weights,
                     kept=out / FOLDS_FOLDER,
                     training_progress=training_progress,
+                    allow_unreadable=allow_unreadable,
                     warn=warn,
                 )
                 model = replace(model, evaluations=(left_out, *model.evaluations))
@@ -280,7 +286,7 @@ def train(
             return
         file = write_run(model, out, inputs)
     except KeyboardInterrupt as error:
-        raise KeyboardInterrupt(how_stopped(out, chosen)) from error
+        raise KeyboardInterrupt(how_stopped(out, chosen, given_up)) from error
     output.warn_of(model.unreadable)
     if model.pairs_without_picture:
         output.warn(f"{many(model.pairs_without_picture, 'pair')} left out: a picture is missing")

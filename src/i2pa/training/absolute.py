@@ -89,14 +89,9 @@ class PostFacts:
     features: Floats
 
     def of(self, pairs: PairSet, table: pa.Table) -> Posts:
-        """The posts in `pairs`, whose rows are those of `table`, each post once.
-
-        Raises DataError where a pair has no S.
-        """
+        """The posts in `pairs`, whose rows are those of `table`, each post once."""
         keys = pc.index_in(_keys(table), self.keys).to_numpy(zero_copy_only=False)
-        s = np.concatenate([table[name].to_numpy() for name in ("winner_s", "loser_s")])
-        if np.isnan(s).any():
-            raise DataError("some pairs do not say how many likes their pictures have (winner_s)")
+        s = _likes(table)
         post, first = np.unique(keys, return_index=True)
         row = np.concatenate([pairs.winner, pairs.loser])
         return Posts(row[first], s[first], self.features[post])
@@ -123,7 +118,7 @@ def known_facts(
     """What is known of the posts of all pairs, where the recipe learns likes; None elsewhere.
 
     Raises UserInputError where posts are given and mean nothing, DataError where they are needed
-    and missing, or the pairs are of graded pictures.
+    and missing, the pairs are of graded pictures, or a pair has no S.
     """
     if trains_pairs(recipe):
         if posts is not None:
@@ -139,6 +134,8 @@ def known_facts(
             f"the recipe {recipe.name} learns from facts of the posts, and there are no posts",
             remedy="give --posts the posts.parquet that the pairs were made from",
         )
+    if any(np.isnan(_likes(table)).any() for table in pairs):
+        raise DataError("some pairs do not say how many likes their pictures have (winner_s)")
     return post_facts(posts, pairs)
 
 
@@ -166,6 +163,11 @@ def post_facts(posts: pa.Table, pairs: Sequence[pa.Table]) -> PostFacts:
             remedy=remedy,
         )
     return PostFacts(wanted, features)
+
+
+def _likes(pairs: pa.Table) -> Floats:
+    """S of the winners, then of the losers, [2n], NaN where a pair does not say."""
+    return np.concatenate([pairs[name].to_numpy() for name in ("winner_s", "loser_s")])
 
 
 def _keys(pairs: pa.Table) -> pa.Array:

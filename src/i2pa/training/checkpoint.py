@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor
 from i2pa.errors import FailureKind, ModelError
 from i2pa.files import whole_file
 from i2pa.models.registry import CHECKPOINT_FILE
+from i2pa.words import many
 
 # What torch makes of a file that is cut short, or never was one of its own.
 _DAMAGED = (
@@ -21,6 +23,19 @@ _DAMAGED = (
     pickle.UnpicklingError,
 )
 _ANEW = "give the same options, or add --overwrite in place of --resume to begin anew"
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the numbers that are trained on do not tell: the weights' key, and names of pictures.
+
+    `gone` are pictures that the pairs name and that cannot be read now.
+    """
+
+    weights: str = ""
+    pictures: Sequence[str] = ()
+    gone: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -28,6 +43,7 @@ class Checkpoint:
     """The state after `epoch` epochs: network, optimiser, scaler, best weights, metrics so far.
 
     `plan` names what is trained on what; a run goes on only from a checkpoint of its own plan.
+    `pictures` are the names of those trained on.
     """
 
     plan: str
@@ -39,6 +55,7 @@ class Checkpoint:
     best: dict[str, Tensor]
     history: list[dict[str, float]]
     left_out: dict[int, tuple[FailureKind, str]]
+    pictures: list[str]
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
@@ -60,10 +77,17 @@ def last_epoch(folder: Path) -> int:
         return 0
 
 
-def load_checkpoint(folder: Path, plan: str) -> Checkpoint | None:
+def last_written(folder: Path) -> int | None:
+    """When the checkpoint in `folder` was written, in nanoseconds; None where there is none."""
+    path = folder / CHECKPOINT_FILE
+    return path.stat().st_mtime_ns if path.is_file() else None
+
+
+def load_checkpoint(folder: Path, plan: str, gone: Collection[str] = ()) -> Checkpoint | None:
     """The checkpoint in `folder`, if there is one; tensors on the CPU.
 
-    Raises ModelError where it is damaged, or of another plan, as after a change of i2pa's recipes.
+    Raises ModelError where it is damaged, or of another plan, as after a change of i2pa's recipes
+    or where it was trained on pictures that are now `gone`.
     """
     path = folder / CHECKPOINT_FILE
     if not path.is_file():
@@ -75,6 +99,13 @@ def load_checkpoint(folder: Path, plan: str) -> Checkpoint | None:
             "damaged, or of another version of i2pa", where=str(path), remedy=_ANEW
         ) from error
     if found.plan != plan:
+        if lost := [name for name in found.pictures if name in gone]:
+            more = f" and {many(len(lost) - _NAMED, 'more picture')}" if lost[_NAMED:] else ""
+            raise ModelError(
+                f"trained on pictures that can no longer be read: {', '.join(lost[:_NAMED])}{more}",
+                where=str(path),
+                remedy="put them back, or add --overwrite in place of --resume to begin anew",
+            )
         raise ModelError(
             "of another recipe, other pairs or pictures, or another version of i2pa",
             where=str(path),

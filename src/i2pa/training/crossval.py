@@ -7,7 +7,7 @@ on. What becomes of the results is `compare`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,9 +26,10 @@ from i2pa.training.absolute import PostFacts, known_facts
 from i2pa.training.compare import OutOfFold
 from i2pa.training.features import Features, Progress, Warn, carried_weights, image_features
 from i2pa.training.fold import Listed, Trial, outer_folds
-from i2pa.training.foldfile import fold_plan, keep_fold, kept_fold
+from i2pa.training.foldfile import fold_place, fold_plan, keep_fold, kept_fold
 from i2pa.training.gather import PLAIN_L2
 from i2pa.training.measure import Evaluation, evaluate
+from i2pa.training.missing import check_named, check_readable
 from i2pa.training.network import picture_feed
 from i2pa.training.pairset import by_split, images_of, is_graded, pair_set, users_of
 from i2pa.training.probe import fit_head
@@ -50,6 +51,7 @@ def cross_validate(
     kept: Path | None = None,
     progress: Progress | None = None,
     training_progress: Progress | None = None,
+    allow_unreadable: bool = False,
     warn: Warn | None = None,
 ) -> OutOfFold:
     """Train `recipe` once a fold on the users of the other folds, and judge each pair once.
@@ -61,7 +63,8 @@ def cross_validate(
     quarter is held out of learning for the epoch and the temperature; a head, which takes seconds,
     is chosen by cross-validation among them and then fitted to all. `posts` holds those of `also`
     as well. `kept` is a folder that keeps each fold's results and checkpoints, so that the same
-    call goes on. `posts`, `warn` and what is raised are otherwise as in `train`.
+    call goes on. `posts`, `allow_unreadable`, `warn` and what is raised are otherwise as in
+    `train`.
     """
     check_recipe(recipe)
     check_posts_table(posts)
@@ -74,8 +77,9 @@ def cross_validate(
     facts = known_facts(recipe, posts, [pairs] if also is None else [pairs, also])
     outer_folds(users_of(_with_files(pairs, images)), folds)
     carried = carried_weights(recipe, weights, warn)
-    tables = [table for table in (pairs, also, start) if table is not None]
-    features = _features(tables, images, recipe, carried, progress, warn)
+    lists = {"": pairs, "also": also, "start": start}
+    given = {label: table for label, table in lists.items() if table is not None}
+    features = _features(given, images, recipe, carried, allow_unreadable, progress, warn)
     return _judge_once(
         pairs,
         features,
@@ -88,25 +92,34 @@ def cross_validate(
         facts=facts,
         kept=kept,
         training_progress=training_progress,
+        allow_unreadable=allow_unreadable,
     )
 
 
 def _features(
-    tables: Sequence[pa.Table],
+    lists: Mapping[str, pa.Table],
     images: Folders,
     recipe: Recipe | NetworkRecipe,
     carried: BackboneWeights,
+    allow_unreadable: bool,
     progress: Progress | None,
     warn: Warn | None,
 ) -> Features:
-    return image_features(
-        [image for table in tables for image in images_of(table)],
+    """Those of all pictures in lists of pairs by label, each of which is held to the rule."""
+    for label, table in lists.items():
+        check_named(table, images, allow=allow_unreadable, label=label)
+    features = image_features(
+        [image for table in lists.values() for image in images_of(table)],
         images,
         carried if fits_head(recipe) else None,
         transform_named(recipe.transform),
         progress,
         warn,
     )
+    readable, lost = features.row.keys(), features.unreadable
+    for label, table in lists.items():
+        check_readable(table, readable, lost, allow=allow_unreadable, label=label)
+    return features
 
 
 def _judge_once(
@@ -122,6 +135,7 @@ def _judge_once(
     facts: PostFacts | None,
     kept: Path | None,
     training_progress: Progress | None,
+    allow_unreadable: bool,
 ) -> OutOfFold:
     """See `cross_validate`; `features` are those of all pictures, `carried` the backbone's."""
     tested, _ = pair_set(pairs, features.row)
@@ -130,7 +144,7 @@ def _judge_once(
     if isinstance(recipe, NetworkRecipe):
         with processes() as alone:
             feed = picture_feed(features, recipe, carried, alone.device)
-    trial = Trial(recipe, carried, features, feed, own, facts, training_progress)
+    trial = Trial(recipe, carried, features, feed, own, facts, training_progress, allow_unreadable)
     others = [] if also is None else [Listed.of(also, features, recipe).without(tested.user)]
     if not own and not sum(len(one.pairs) for one in others):
         raise DataError("there is nothing to learn from but the users that are judged")
@@ -142,12 +156,13 @@ def _judge_once(
         )
     everyone = Listed.of(pairs, features, recipe)
     tables = [pairs, also, None if begins is None else begins.table]
-    plan = fold_plan(recipe, carried, tables, facts, own, folds)
+    pictures = {image: features.sha256[row] for image, row in features.row.items()}
+    plan = fold_plan(recipe, carried, tables, facts, own, folds, pictures)
     found = []
     for k in range(folds):
         mine, out = (np.flatnonzero(side) for side in (fold != k, fold == k))
         with TemporaryDirectory(prefix="i2pa-") as nowhere:
-            place = kept / f"fold-{k}" if kept else Path(nowhere)
+            place = fold_place(kept, k, plan) if kept else Path(nowhere)
             result = kept_fold(place, plan)
             if result is None:
                 result = trial.run(everyone.at(mine), everyone.at(out), others, begins, place)
@@ -197,6 +212,7 @@ def left_out_users(
     weights: WeightsSource = None,
     kept: Path | None = None,
     training_progress: Progress | None = None,
+    allow_unreadable: bool = False,
     warn: Warn | None = None,
 ) -> Evaluation:
     """`cross_validate` on the pairs to learn from, beside the same baselines as other accuracies.
@@ -206,7 +222,7 @@ def left_out_users(
     learn = to_leave_out(pairs, images, folds)
     facts = known_facts(recipe, posts, [learn])
     carried = carried_weights(recipe, weights, warn)
-    features = _features([learn], images, recipe, carried, None, warn)
+    features = _features({"": learn}, images, recipe, carried, allow_unreadable, None, warn)
     found = _judge_once(
         learn,
         features,
@@ -216,6 +232,7 @@ def left_out_users(
         facts=facts,
         kept=kept,
         training_progress=training_progress,
+        allow_unreadable=allow_unreadable,
     )
     tested, table = pair_set(learn, features.row)
     fold, plain = np.array(found.fold), np.empty(len(tested))

@@ -52,7 +52,8 @@ class Features:
     """What is known of each readable picture, row by row.
 
     `embedded` [n, d], None where no embeddings were asked for, `properties` float64 [n, 2] in the
-    order of PROPERTY_NAMES, `row` from image reference to row, `paths` [n] the files.
+    order of PROPERTY_NAMES, `row` from image reference to row, `paths` [n] the files, `sha256` [n]
+    theirs.
     """
 
     row: dict[str, int]
@@ -60,6 +61,7 @@ class Features:
     embedded: Vectors | None
     properties: npt.NDArray[np.float64]
     unreadable: tuple[Failure, ...]
+    sha256: tuple[str, ...]
 
     @property
     def embeddings(self) -> Vectors:
@@ -133,6 +135,7 @@ def image_features(
         embedded=embedded,
         properties=np.array([statistics[file.sha256] for file in files], np.float64),
         unreadable=tuple(unreadable),
+        sha256=tuple(file.sha256 for file in files),
     )
 
 

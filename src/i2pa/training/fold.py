@@ -127,6 +127,7 @@ class Trial:
     own: bool
     facts: PostFacts | None
     progress: Progress | None
+    allow_unreadable: bool
 
     def run(
         self,
@@ -206,6 +207,7 @@ class Trial:
             head=start,
             facts=self.facts,
             resume=True,
+            allow_unreadable=self.allow_unreadable,
             progress=self.progress,
             feed=self.feed,
         )

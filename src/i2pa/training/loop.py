@@ -26,7 +26,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from i2pa.errors import FailureKind
 from i2pa.training.batches import Floats, Ints, LabelledPairs
-from i2pa.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from i2pa.training.checkpoint import Checkpoint, Subject, load_checkpoint, save_checkpoint
 from i2pa.training.diverged import check_loss, check_weights
 from i2pa.training.fast import fast_steps
 from i2pa.training.feed import Feed
@@ -34,7 +34,7 @@ from i2pa.training.missing import check_missing
 from i2pa.training.objective import Network, Objective, P
 from i2pa.training.pairwise import PairObjective
 from i2pa.training.processes import Processes
-from i2pa.training.recipes import NetworkRecipe
+from i2pa.training.recipes import NetworkRecipe, training_facts
 from i2pa.training.validation import rate_pictures, validate
 
 
@@ -85,7 +85,7 @@ def fit(
     allow_unreadable: bool = False,
     progress: Report | None = None,
     on_epoch: Callable[[Sequence[Epoch]], None] | None = None,
-    about: str = "",
+    about: Subject | None = None,
 ) -> Fitted:
     """Train `network` in place; it ends with the weights of the best epoch.
 
@@ -98,6 +98,7 @@ def fit(
     of the last epoch in which all were.
     """
     aim: Objective[Any] = objective or PairObjective(pairs, recipe)
+    about = about or Subject()
     device = processes.device
     network.to(device)
     if recipe.channels_last:
@@ -107,7 +108,7 @@ def fit(
     plan = _plan(recipe, pairs, held_out, aim, about)
     history: list[Epoch] = []
     best, best_weights = 0, _copied(network)
-    found = load_checkpoint(folder, plan) if resume else None
+    found = load_checkpoint(folder, plan, about.gone) if resume else None
     if found is not None:
         network.load_state_dict(found.network)
         optimizer.load_state_dict(found.optimizer)
@@ -182,6 +183,7 @@ def fit(
                         best=best_weights,
                         history=[asdict(e) for e in history],
                         left_out=dict(feed.unreadable),
+                        pictures=list(about.pictures),
                     ),
                     folder,
                 )
@@ -251,13 +253,12 @@ def _plan(
     pairs: LabelledPairs,
     held_out: LabelledPairs,
     objective: Objective[Any],
-    about: str,
+    about: Subject,
 ) -> str:
     """SHA-256 of all that decides what a run ends with, but for the number of epochs."""
-    # How long to go on is no part of it, nor is what becomes of the weights after the last epoch.
-    facts = asdict(recipe) | {"epochs": None, "patience": None, "wise": None}
+    facts, named = training_facts(recipe), [about.weights, list(about.pictures)]
     kept = [field.name for field in fields(Epoch)]
-    hashed = hashlib.sha256(json.dumps([facts, about, kept], sort_keys=True).encode())
+    hashed = hashlib.sha256(json.dumps([facts, named, kept], sort_keys=True).encode())
     for table in (pairs, held_out):
         for column in vars(table).values():
             hashed.update(np.ascontiguousarray(column).tobytes())

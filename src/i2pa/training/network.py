@@ -4,7 +4,6 @@ model.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,8 +26,10 @@ from i2pa.training.absolute import (
     likes_fit,
 )
 from i2pa.training.batches import Floats, LabelledPairs
+from i2pa.training.checkpoint import Subject
 from i2pa.training.features import Features, Progress
 from i2pa.training.feed import EarlyFeed, Feed, PictureFeed
+from i2pa.training.foldfile import remove_folds
 from i2pa.training.gather import CALIBRATION, Gathered
 from i2pa.training.journal import journal
 from i2pa.training.labelled import labelled, with_noise
@@ -42,7 +43,7 @@ from i2pa.training.pairwise import PairNetwork
 from i2pa.training.probe import Head, folds_by_user, judged
 from i2pa.training.processes import processes
 from i2pa.training.recipes import NetworkRecipe, trains_pairs
-from i2pa.training.run import remove_half_written, remove_results, remove_run
+from i2pa.training.run import FOLDS_FOLDER, remove_half_written, remove_results
 from i2pa.training.trained import Naming, TrainedModel, named
 from i2pa.training.validation import rate_pictures
 
@@ -186,12 +187,12 @@ def fit_network(
     with told_of_memory(recipe, folder), processes() as mine, journal(folder) as write:
         if mine.is_first:
             remove_half_written(folder)
-            if not resume:
-                remove_run(folder)
         feed = feed or picture_feed(features, recipe, weights, mine.device)
 
         def on_epoch(history: Sequence[Epoch]) -> None:
+            # Now there is something in the place of what another run left.
             remove_results(folder)
+            remove_folds(folder / FOLDS_FOLDER)
             write(history)
 
         fitted = fit(
@@ -207,7 +208,7 @@ def fit_network(
             allow_unreadable=allow_unreadable,
             progress=progress,
             on_epoch=on_epoch,
-            about=_about(weights, features, learnt, held_out),
+            about=_subject(weights, features, learnt, held_out),
         )
         if absolute is None:
             _mix(ranker, start, recipe.wise)
@@ -276,15 +277,14 @@ def _with_validation(gathered: Gathered, seed: int) -> Gathered:
     )
 
 
-def _about(
+def _subject(
     weights: BackboneWeights, features: Features, learnt: LabelledPairs, held_out: LabelledPairs
-) -> str:
+) -> Subject:
     """The weights and the names of the pictures, which a checkpoint belongs to."""
     name = {row: image for image, row in features.row.items()}
     rows = [side for pairs in (learnt, held_out) for side in (pairs.winner, pairs.loser)]
-    return json.dumps(
-        [weights.key, [name[row] for row in np.unique(np.concatenate(rows)).tolist()]]
-    )
+    pictures = [name[row] for row in np.unique(np.concatenate(rows)).tolist()]
+    return Subject(weights.key, pictures, {failure.path for failure in features.unreadable})
 
 
 def _mix(ranker: Ranker, start: Mapping[str, torch.Tensor], share: float) -> None:

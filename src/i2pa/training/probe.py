@@ -118,18 +118,23 @@ def folds_by_user(pairs: PairSet, folds: int, seed: int) -> Iterator[Fold]:
     Raises DataError where all pairs are of one user.
     """
     users = np.unique(pairs.user)
-    if len(users) < 2:
-        raise DataError(
-            "all pairs are of one user or of none that is named, so no user can be held out to "
-            "choose ℓ2 and measure accuracy",
-            remedy="add pairs of more users",
-        )
+    check_users(len(users))
     order = np.random.default_rng(seed).permutation(len(users))
     fold_of_user = np.empty(len(users), np.int64)
     fold_of_user[order] = np.arange(len(users)) % min(folds, len(users))
     fold = fold_of_user[np.searchsorted(users, pairs.user)]
     for k in range(fold.max() + 1):
         yield Fold(pairs.at(np.flatnonzero(fold != k)), np.flatnonzero(fold == k))
+
+
+def check_users(users: int) -> None:
+    """Raise DataError where pairs of so many users leave none to hold out."""
+    if users < 2:
+        raise DataError(
+            "all pairs are of one user or of none that is named, so no user can be held out to "
+            "choose ℓ2 and measure accuracy",
+            remedy="add pairs of more users",
+        )
 
 
 def folds_by_picture(pairs: PairSet, folds: int, seed: int) -> Iterator[Fold]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from numbers import Integral
 from typing import Any, Literal, get_args
 
@@ -169,6 +169,14 @@ def fits_head(recipe: Recipe | NetworkRecipe) -> bool:
     Nothing else reads embeddings.
     """
     return isinstance(recipe, Recipe) or (trains_pairs(recipe) and recipe.start == "probe")
+
+
+def training_facts(recipe: Recipe | NetworkRecipe) -> dict[str, Any]:
+    """The fields that decide how weights are trained, by name.
+
+    How long to go on is no part of it, nor is what becomes of the weights after the last epoch.
+    """
+    return asdict(recipe) | {"epochs": None, "patience": None, "wise": None}
 
 
 def changed(recipe: Recipe | NetworkRecipe, changes: Mapping[str, Any]) -> Recipe | NetworkRecipe:

@@ -11,7 +11,6 @@ import dataclasses
 import json
 import os
 import platform
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version as installed
@@ -32,9 +31,11 @@ from i2pa.models.metadata import ModelMetadata
 from i2pa.models.ranker import Ranker
 from i2pa.models.registry import CHECKPOINT_FILE, MODEL_FILE, ModelFile, digest_file
 from i2pa.training.card import model_card
-from i2pa.training.checkpoint import last_epoch
+from i2pa.training.checkpoint import last_epoch, last_written
 from i2pa.training.curves import CURVES_FILE, draw_curves
-from i2pa.training.journal import METRICS_FILE, as_csv, remove_events
+from i2pa.training.foldfile import holds_results_alone, remove_folds
+from i2pa.training.journal import EVENTS_FOLDER, METRICS_FILE, as_csv, remove_events
+from i2pa.training.loop import Epoch
 from i2pa.training.recipes import NetworkRecipe, Recipe
 from i2pa.training.trained import TrainedModel
 from i2pa.words import many
@@ -44,6 +45,8 @@ RUN_FILE = "run.json"
 CARD_FILE = "card.md"
 FOLDS_FOLDER = "folds"
 """What was learnt while users were left out in turn; it may be deleted."""
+# Columns of the metrics of a head.
+_GRID = ("l2", "accuracy_mean_of_users", "log_loss")
 
 
 def write_run(model: TrainedModel, folder: Path, inputs: Mapping[str, str]) -> ModelFile:
@@ -63,12 +66,14 @@ def write_run(model: TrainedModel, folder: Path, inputs: Mapping[str, str]) -> M
         remove_results(folder)
     else:
         remove_run(folder)
+    # First, since it is by this that what a killed run leaves is known as a run's.
+    with whole_file(folder / METRICS_FILE) as aside:
+        aside.write_text(_metrics(model), encoding="utf-8")
     ranker = model.ranker
     size = transform_named(model.recipe.transform).size
     file = export_onnx(ranker, model.metadata, size, folder / MODEL_FILE)
     weights = {name: value.contiguous() for name, value in ranker.state_dict().items()}
     texts = {
-        METRICS_FILE: _metrics(model),
         CARD_FILE: model_card(model, file.sha256, inputs),
         RUN_FILE: json.dumps(_record(model, inputs), indent=2),
     }
@@ -84,16 +89,20 @@ def write_run(model: TrainedModel, folder: Path, inputs: Mapping[str, str]) -> M
 
 def remove_results(folder: Path) -> None:
     """Remove what a finished run left in `folder`, but not what training goes on from."""
-    for name in (RUN_FILE, MODEL_FILE, WEIGHTS_FILE, CARD_FILE, CURVES_FILE):
-        (folder / name).unlink(missing_ok=True)
-    digest_file(folder / MODEL_FILE).unlink(missing_ok=True)
+    for file in _results(folder):
+        file.unlink(missing_ok=True)
+
+
+def _results(folder: Path) -> list[Path]:
+    """What a finished run leaves in `folder`; the first says that it is finished."""
+    model = folder / MODEL_FILE
+    names = (RUN_FILE, WEIGHTS_FILE, CARD_FILE, CURVES_FILE)
+    return [*(folder / name for name in names), model, digest_file(model)]
 
 
 def half_written(folder: Path) -> list[Path]:
     """What a run that was killed while it wrote a file left in `folder`."""
-    model = folder / MODEL_FILE
-    texts = (RUN_FILE, WEIGHTS_FILE, CARD_FILE, CURVES_FILE, CHECKPOINT_FILE, METRICS_FILE)
-    files = (model, digest_file(model), *(folder / name for name in texts))
+    files = [*_results(folder), folder / CHECKPOINT_FILE, folder / METRICS_FILE]
     return [aside for file in files for aside in left_aside(file)]
 
 
@@ -107,21 +116,22 @@ def remove_run(folder: Path) -> None:
     """Remove all that a run, finished or not, left in `folder`; other files stay."""
     remove_half_written(folder)
     remove_results(folder)
+    remove_folds(folder / FOLDS_FOLDER)
+    remove_events(folder)
+    # Last, since it is by these that what is left is known as a run's.
     for name in (CHECKPOINT_FILE, METRICS_FILE):
         (folder / name).unlink(missing_ok=True)
-    remove_events(folder)
-    shutil.rmtree(folder / FOLDS_FOLDER, ignore_errors=True)
 
 
-def remove_checkpoint(folder: Path) -> None:
-    """Give up what a stopped run could go on from; a finished model stays until it is replaced."""
-    (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+def how_stopped(folder: Path, recipe: Recipe | NetworkRecipe, given_up: int | None = None) -> str:
+    """One line on what a training by `recipe` that was stopped has left behind.
 
-
-def how_stopped(folder: Path, recipe: Recipe | NetworkRecipe) -> str:
-    """One line on what a training by `recipe` that was stopped has left behind."""
+    `given_up` tells when the checkpoint was written that training was to replace (`last_written`).
+    """
     if isinstance(recipe, Recipe):
         return "stopped; what was embedded is kept, and the same command goes on from it"
+    if given_up is not None and given_up == last_written(folder):
+        return f"stopped before the first epoch was done; {folder} still holds the run before it"
     epoch = last_epoch(folder)
     if not epoch:
         return "stopped; there is no checkpoint yet"
@@ -203,16 +213,23 @@ def check_run_folder(folder: Path, *, overwrite: bool = False, resume: bool = Fa
             where=str(folder),
             remedy="add --resume or --overwrite, or name another",
         )
-    if present and not present & {
-        RUN_FILE,
-        MODEL_FILE,
-        METRICS_FILE,
-        CHECKPOINT_FILE,
-        FOLDS_FOLDER,
-    }:
+    if present and not present & {RUN_FILE, CHECKPOINT_FILE} and not _left_by_killed(folder, found):
         raise UserInputError(
             "holds other files than a run's", where=str(folder), remedy="name a new folder"
         )
+
+
+def _left_by_killed(folder: Path, found: set[Path]) -> bool:
+    """Whether all that was `found` in `folder` is of a run that was killed before its checkpoint.
+
+    Anybody's model may be called as a run's, so beside one there have to be metrics as we write.
+    """
+    folds, metrics = folder / FOLDS_FOLDER, folder / METRICS_FILE
+    if folds in found and not holds_results_alone(folds):
+        return False
+    others = found - {folds}
+    ours = {*_results(folder), metrics, folder / EVENTS_FOLDER}
+    return not others or (others <= ours and _is_metrics(metrics))
 
 
 def export_run(folder: Path, path: Path, name: str | None, version: int | None) -> ModelFile:
@@ -253,10 +270,19 @@ def export_run(folder: Path, path: Path, name: str | None, version: int | None) 
 def _metrics(model: TrainedModel) -> str:
     rows: list[dict[str, float]] = [dataclasses.asdict(epoch) for epoch in model.epochs]
     rows += [
-        {"l2": row.l2, "accuracy_mean_of_users": row.accuracy, "log_loss": row.log_loss}
-        for row in model.grid
+        dict(zip(_GRID, (row.l2, row.accuracy, row.log_loss), strict=True)) for row in model.grid
     ]
     return as_csv(rows)
+
+
+def _is_metrics(path: Path) -> bool:
+    """Whether a file is there that begins as metrics that we write."""
+    columns = [field.name for field in dataclasses.fields(Epoch)]
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.readline().rstrip("\n") in (",".join(columns), ",".join(_GRID))
+    except (OSError, ValueError):
+        return False
 
 
 def _record(model: TrainedModel, inputs: Mapping[str, str]) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pyarrow as pa
 import torch
 
-from i2pa.errors import require
+from i2pa.errors import DataError, require
 from i2pa.images.named import Folders
 from i2pa.models.backbones import RANDOM, BackboneWeights, WeightsSource, load_weights
 from i2pa.models.ranker import Ranker
@@ -25,10 +26,11 @@ from i2pa.training.labelled import with_clock, with_noise
 from i2pa.training.losses import loss_named
 from i2pa.training.measure import calibrate, evaluate, reference
 from i2pa.training.network import VALIDATION, check_validation, put_head, train_network
-from i2pa.training.pairset import TRAIN, by_split, pair_set
+from i2pa.training.pairset import TRAIN, by_split, is_graded, pair_set, users_of
 from i2pa.training.probe import (
     CrossValidation,
     Head,
+    check_users,
     cross_validate,
     fit_head,
     folds_by_picture,
@@ -96,11 +98,12 @@ def train(
     """
     _check_arguments(pairs, recipe, posts, validate_on, calibrate_on, version)
     _advise_on_precision(recipe, warn or as_warning)
-    validation = (validate_on or {}).get(VALIDATION)
-    facts = known_facts(recipe, posts, [pairs] if validation is None else [pairs, validation])
-    carried = carried_weights(recipe, weights, warn)
     learn, parts = by_split(pairs)
+    validation = [part[VALIDATION] for part in (parts, validate_on or {}) if VALIDATION in part]
     # All that needs no pixels is refused before hours of reading pictures.
+    facts = known_facts(recipe, posts, [learn, *validation])
+    _check_users(learn, recipe, chosen_apart=bool(validation))
+    carried = carried_weights(recipe, weights, warn)
     if isinstance(recipe, NetworkRecipe):
         check_validation(learn, [*parts, *(validate_on or {})])
         if not fits_head(recipe) and carried.origin != RANDOM:
@@ -164,6 +167,25 @@ def _check_arguments(
         check_labelled_pairs(calibrate_on, "calibrate_on")
     good = isinstance(version, Integral) and version >= 1
     require(good, "version", version, "a whole number above 0")
+
+
+def _check_users(learn: pa.Table, recipe: Recipe | NetworkRecipe, *, chosen_apart: bool) -> None:
+    """Raise DataError where too few users are learnt from to hold out those that are needed.
+
+    `chosen_apart` says that there are further pairs to choose the epoch on.
+    """
+    held_out = isinstance(recipe, NetworkRecipe) and not chosen_apart
+    if is_graded(learn) or not learn.num_rows or not (held_out or fits_head(recipe)):
+        return
+    users = len(np.unique(users_of(learn)))
+    check_users(users)
+    if users == 2 and held_out and fits_head(recipe):
+        raise DataError(
+            "the pairs are of 2 users: with one held out to choose the epoch, none is left to "
+            "choose ℓ2 of the head to start from",
+            remedy="add pairs of more users, or give --validate a file of others' called "
+            f"{VALIDATION}",
+        )
 
 
 def _advise_on_precision(recipe: Recipe | NetworkRecipe, warn: Warn) -> None:
