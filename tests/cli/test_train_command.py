@@ -144,6 +144,13 @@ def test_finetune_records_all_that_was_asked_for(
     assert code == 2
     assert "holds a finished run" in err
 
+    # Weights are mixed anew from the same training.
+    other = tuple(0.5 if value == 0.25 else value for value in asked)
+    code, _, err = run(capsys, *command(place, out, *SMALL, *other, "--resume"))
+    assert code == 0, err
+    assert epochs_in(out) == ["1"]
+    assert json.loads((out / "run.json").read_text())["recipe"]["wise"] == 0.5
+
     more = ("--epochs", 2, *asked[2:])
     aside = out / f".{CHECKPOINT_FILE}.abcd_123"
     aside.write_bytes(b"half of it")

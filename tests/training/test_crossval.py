@@ -188,6 +188,24 @@ def test_what_train_refuses_is_refused_before_a_picture_is_read(pictures, asked)
     assert not asked
 
 
+def test_a_picture_that_breaks_while_folds_train_takes_its_pair_along(pictures, asked, monkeypatch):
+    pairs, folder = pictures
+
+    def run(trial: Trial, mine: Listed, out: Listed, *_: object) -> FoldResult:
+        said = np.where(out.table["winner_image"].to_numpy() == "0-0-winner.png", np.nan, 1.0)
+        return FoldResult(said.tolist(), said.tolist(), 0.5, "nothing")
+
+    monkeypatch.setattr(Trial, "run", run)
+    n = pairs.num_rows
+    found = cross_validate(pairs, folder, PROBE, folds=2)
+    assert (len(found.delta), found.without_picture, len(found.broken)) == (n - 1, 1, 1)
+    assert len(found.user) == len(found.fold) == len(found.nats) == n - 1
+    assert (found.accuracy.pairs, found.accuracy.ties, found.log_loss) == (n - 1, 0, 1)
+    everyone = pairs.drop_columns(["split"]).append_column("split", pa.nulls(n, pa.string()))
+    judged = crossval.left_out_users(everyone, folder, PROBE, 2)
+    assert (judged.model.pairs, judged.properties.pairs) == (n - 1, n - 1)
+
+
 def test_likes_are_known_of_further_pairs_too(pictures, asked):
     pairs, folder = pictures
     own, other = of_user(pairs, "u0", "u1", "u2"), of_user(pairs, "u3", "u4")

@@ -39,7 +39,8 @@ def test_no_small_step_from_the_solution_costs_less(loss, timed):
         return value + l2 / 2 * weights @ weights
 
     if timed:
-        # The clock's own weights are not told; without them the solution is another.
+        assert head.clock.shape == (len(TIME_FEATURES),)
+        # Without the clock the solution is another.
         assert not np.allclose(
             head.weights, fit_head(embeddings, replace(pairs, clock=None), l2, loss).weights
         )
@@ -99,6 +100,10 @@ def test_what_the_clock_explains_the_picture_need_not():
     signed = replace(pairs, clock=np.abs(clock))
     without, beside = fit_head(embeddings, pairs, 0.1), fit_head(embeddings, signed, 0.1)
     assert abs(beside.weights[0]) < 0.5 * abs(without.weights[0])
+    assert without.clock is None
+    # Later wins, so this is what time says; the other features never vary.
+    assert beside.clock[0] > 1
+    assert beside.clock[1:] == pytest.approx(0)
 
 
 def test_sets_are_joined_in_order_and_keep_the_clock_only_if_all_have_it():

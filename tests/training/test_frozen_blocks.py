@@ -19,6 +19,7 @@ from i2pa.models.efficientnet import EfficientNetLite
 from i2pa.models.ranker import Ranker, freeze_blocks
 from i2pa.models.resnet import ResNet
 from i2pa.training import ABSOLUTE, FINETUNE, PAPER
+from i2pa.training.absolute import FEATURES, AbsoluteNetwork
 from i2pa.training.feed import EarlyFeed, PictureFeed
 from i2pa.training.loop import fit
 from i2pa.training.pairwise import PairNetwork
@@ -63,6 +64,17 @@ def test_as_many_blocks_as_there_are() -> None:
         freeze_blocks(made, made.backbone.n_blocks + 1)
     with pytest.raises(UserInputError, match="has 0 blocks"):
         freeze_blocks(Ranker(alexnet(None)), 1)
+
+
+def test_likes_are_learnt_beside_frozen_blocks_too() -> None:
+    made = ranker()
+    network = AbsoluteNetwork(made, 5.0, frozen=2).eval()
+    pixels = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)
+    features = torch.zeros(2, len(FEATURES))
+    with torch.inference_mode():
+        early = network(made.earlier(pixels, 2), features)
+        whole = network.predict(made(pixels)[0], features)
+    assert torch.equal(early, whole)
 
 
 def test_it_goes_with_still_pixels_and_still_statistics_only() -> None:

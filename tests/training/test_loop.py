@@ -84,6 +84,19 @@ def test_every_loss_learns_what_can_be_seen(loss: str, album: list[Path], tmp_pa
     assert fitted.history[-1].rate == pytest.approx(3e-2 * 0.9**7)
 
 
+@pytest.mark.parametrize("p", [0.5, 0.3])
+def test_hard_teaches_who_won_however_unsure_that_is(
+    p: float, album: list[Path], tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, epochs=8, by_user=True)
+    doubtful = replace(TRAIN, p=np.full(len(TRAIN), p))
+    trained, feed = network(), PictureFeed(album, TINY, seed=recipe.seed)
+    fitted = fit(trained, doubtful, VAL, feed, recipe, tmp_path, processes=ALONE)
+    best = fitted.history[fitted.best - 1]
+    assert best.val_accuracy > 0.9
+    assert best.train_accuracy > 0.9
+
+
 def test_the_best_epoch_is_what_is_left(album: list[Path], tmp_path: Path) -> None:
     recipe = replace(RECIPE, epochs=6)
     fitted, weights = run(album, tmp_path / "whole", recipe)
@@ -180,7 +193,8 @@ def test_batches_hold_every_pair_once_whatever_the_sides() -> None:
         assert sorted(met.tolist()) == list(range(len(TRAIN)))
         for batch in batches:
             assert len(np.unique(batch.images)) == len(batch.images)
-            a_won = batch.p > 0.5
+            a_won = batch.a_won
+            assert (a_won == (batch.p > 0.5)).all()
             ends = batch.images[batch.a], batch.images[batch.b]
             assert (np.where(a_won, *ends) == TRAIN.winner[batch.pair]).all()
             assert (np.where(a_won, *ends[::-1]) == TRAIN.loser[batch.pair]).all()

@@ -137,15 +137,15 @@ def test_hard_is_soft_with_a_certain_label(o):
     delta = doubles(*o)
     won = torch.arange(len(o)) % 2 == 0
     certain, doubtful = won.double(), torch.where(won, 0.96, 0.04).double()
-    hard = HARD.per_pair(delta, HARD.label(doubtful))
-    assert torch.equal(hard, SOFT.per_pair(delta, SOFT.label(certain)))
+    hard = HARD.per_pair(delta, HARD.label(doubtful, won))
+    assert torch.equal(hard, SOFT.per_pair(delta, SOFT.label(certain, won)))
 
 
 def test_labels_say_who_won_or_how_surely():
-    p = doubles(0.98, 0.02, 0.6)
-    assert HARD.label(p).tolist() == [1, 0, 1]
+    p, won = doubles(0.98, 0.5, 0.4, 0.02), torch.tensor([True, True, True, False])
+    assert HARD.label(p, won).tolist() == [1, 1, 1, 0]
     for loss in (SOFT, THURSTONE, FIDELITY):
-        assert loss.label(p).tolist() == pytest.approx([0.98, 0.02, 0.6])
+        assert loss.label(p, won).tolist() == pytest.approx([0.98, 0.5, 0.4, 0.02])
 
 
 def test_losses_and_their_links_go_by_name():

@@ -40,6 +40,8 @@ for _ in range(2):
 with processes("cpu") as mine:
     sums = mine.summed(np.array([found.features.embeddings.sum(), 1.0]))
     (folder / f"sum-of-{rank}").write_text(str(sums.tolist()))
+    own = {int(rank): ("missing", f"by {rank}" * 99 * int(rank)), 7: ("damaged", f"by {rank}")}
+    (folder / f"lost-of-{rank}").write_text(repr(sorted(mine.together(own).items())))
 """
 
 
@@ -60,3 +62,6 @@ def test_the_first_process_embeds_and_the_other_finds_it_in_the_cache(tmp_path: 
     sums = [(tmp_path / f"sum-of-{rank}").read_text() for rank in range(2)]
     assert sums[0] == sums[1]
     assert sums[0].endswith(", 2.0]")
+    lost = [(tmp_path / f"lost-of-{rank}").read_text() for rank in range(2)]
+    told = [(0, ("missing", "")), (1, ("missing", "by 1" * 99)), (7, ("damaged", "by 0"))]
+    assert lost == [repr(told)] * 2

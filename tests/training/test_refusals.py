@@ -15,10 +15,20 @@ from i2pa.errors import DataError, I2paError, ModelError, UserInputError
 from i2pa.images.failure import Failure
 from i2pa.pairs import pairs_from_levels
 from i2pa.posts import POSTS
-from i2pa.training import ABSOLUTE, FINETUNE, PAPER, PROBE, cross_validate, crossval, train
+from i2pa.training import (
+    ABSOLUTE,
+    FINETUNE,
+    PAPER,
+    PROBE,
+    NetworkRecipe,
+    Recipe,
+    cross_validate,
+    crossval,
+    train,
+)
 from i2pa.training.missing import check_readable
 from i2pa.training.network import _NEW_LAYERS
-from i2pa.training.recipes import MOST_SEED
+from i2pa.training.recipes import MOST_SEED, RECIPES, check_recipe
 from made_up import album
 
 
@@ -65,6 +75,76 @@ def refused(pairs: pa.Table, folder: Path, **options: object) -> str:
 def test_more_frozen_blocks_than_there_are(pictures: tuple[pa.Table, Path]) -> None:
     with pytest.raises(UserInputError, match="--frozen-blocks 99, but this backbone has 21 blocks"):
         train(*pictures, replace(FINETUNE, frozen_blocks=99))
+
+
+LOOSE = {"random_crop": False, "freeze_norm": True}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "says"),
+    [
+        (replace(FINETUNE, precision="fp16"), "unknown precision 'fp16'; choose from float32"),
+        (replace(FINETUNE, epochs=0), "epochs is 0, but must be a whole number from 1"),
+        (replace(FINETUNE, epochs=1.5), "epochs is 1.5, but must be a whole number from 1"),
+        (replace(FINETUNE, patience=0), "patience is 0, but must be a whole number from 1"),
+        (replace(FINETUNE, frozen_blocks=-1), "frozen_blocks is -1, but must be a whole number"),
+        (replace(FINETUNE, random_crop=True, frozen_blocks=3), "--frozen-blocks means nothing"),
+        (replace(PAPER, loss="hinge"), "unknown loss 'hinge'; choose from hard"),
+        (replace(PROBE, loss="hinge"), "unknown loss 'hinge'; choose from hard"),
+        (replace(FINETUNE, flip_labels=0.7), "flip_labels is 0.7, but must be a number from 0 to"),
+        (replace(FINETUNE, wise=3), "wise is 3, but must be a number from 0 to 1"),
+        (replace(PAPER, rate_head=float("nan")), "rate_head is nan, but must be a number"),
+        (replace(PAPER, l2=-1.0), "l2 is -1, but must be a number from 0"),
+        (replace(PROBE, l2_grid=()), "l2_grid is (), but must be a tuple of numbers"),
+        (replace(PROBE, folds=1), "folds is 1, but must be a whole number from 2"),
+        (replace(FINETUNE, start="head"), "start is 'head', but must be 'backbone' or 'probe'"),
+        (replace(FINETUNE, target="views"), "target is 'views', but must be 'pairs' or 'likes'"),
+        (replace(FINETUNE, nuisance="no"), "nuisance is 'no', but must be True or False"),
+        (replace(PAPER, batch=8, accumulate=9), "--accumulate 9 cuts a batch of 8"),
+        (replace(PAPER, backbone="x"), "unknown backbone 'x'; choose from"),
+        (replace(PAPER, transform="x"), "unknown transform 'x'; this version knows"),
+        (replace(ABSOLUTE, nuisance=True), "--nuisance means nothing to the recipe absolute"),
+        (replace(ABSOLUTE, frozen_blocks=3), "--frozen-blocks means nothing to the recipe absol"),
+        (replace(ABSOLUTE, frozen_blocks=99, **LOOSE), "but this backbone has 16 blocks"),
+    ],
+)
+def test_recipes_that_nobody_can_train_by_are_refused_in_a_line(
+    recipe: Recipe | NetworkRecipe, says: str, pictures: tuple[pa.Table, Path]
+) -> None:
+    for work in (train, cross_validate):
+        with pytest.raises(UserInputError) as refused_at_once:
+            work(*pictures, recipe)
+        assert says in str(refused_at_once.value)
+        assert "\n" not in str(refused_at_once.value)
+
+
+def test_the_recipes_that_there_are_pass() -> None:
+    for recipe in (*RECIPES.values(), replace(ABSOLUTE, frozen_blocks=3, **LOOSE)):
+        check_recipe(recipe)
+
+
+def test_graded_pictures_in_both_lists(pictures: tuple[pa.Table, Path]) -> None:
+    _, folder = pictures
+    names = sorted(path.name for path in folder.iterdir())
+    levels = pa.table({"image": names, "level": [1 + place % 3 for place in range(len(names))]})
+    one, other = (pairs_from_levels(levels, name) for name in ("stars", "again"))
+    said = refused(one, folder, validate_on={"again": other})
+    assert said == (
+        f"'again' shares {len(names)} pictures with the pairs to learn from; grade other pictures "
+        "for it, or --shared-users to measure on known ones"
+    )
+    assert "'calibrate' shares" in refused(one, folder, calibrate_on=other)
+    told: list[str] = []
+    with pytest.raises(EmbeddedError):
+        train(one, folder, validate_on={"again": other}, shared_users=True, warn=told.append)
+    assert "its accuracies are about known pictures" in told[0]
+    # Under one name, but of other pictures, they share nothing.
+    half = len(names) // 2
+    first, second = (
+        pairs_from_levels(part, "stars") for part in (levels.slice(0, half), levels.slice(half))
+    )
+    with pytest.raises(EmbeddedError):
+        train(first, folder, validate_on={"second": second})
 
 
 def test_random_weights_are_told_from_python_too(

@@ -31,6 +31,7 @@ from i2pa.training.gather import DataFacts
 from i2pa.training.journal import EVENTS_FOLDER, METRICS_FILE, journal, remove_events
 from i2pa.training.loop import Epoch
 from i2pa.training.measure import Calibration, Evaluation
+from i2pa.training.pairset import SharedUsers
 from i2pa.training.probe import CrossValidation
 from i2pa.training.run import (
     check_run_folder,
@@ -170,6 +171,11 @@ def test_curves_of_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     assert png != draw_curves(model(PAPER, best_epoch=3))
 
 
+def test_curves_call_the_loss_of_likes_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    figure, _ = figure_of(model(ABSOLUTE), monkeypatch)
+    assert set(lines(figure.axes[0])) >= {"train (least squares)", "validation (hard)"}
+
+
 def test_curves_without_validation_and_of_one_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     blind = replace(EPOCHS[0], val_accuracy=NAN, val_loss=NAN)
     one = model(PAPER, epochs=(blind,), best_epoch=1)
@@ -217,6 +223,15 @@ def test_the_card_says_where_everything_came_from() -> None:
         if name not in ("name", "pixel_scaling"):
             plain = words[value] if isinstance(value, bool | None) else str(value)
             assert f"| {name} | {plain} |" in card, name
+
+
+def test_the_card_of_graded_pictures_in_both_lists_denies_nothing() -> None:
+    shared = SharedUsers("again", 0, 4)
+    card = model_card(model(PROBE, shared_users=(shared,)), "a" * 64, {})
+    assert "No pair was scored" not in card
+    assert "Some pairs were scored by a model trained on their pictures, as named below." in card
+    assert "**WARNING: 'again' shares 4 pictures with the pairs to learn from: its" in card
+    assert "do not compare with those about pictures never seen" in card
 
 
 def test_the_cards_recipe_says_only_what_has_a_meaning() -> None:
@@ -280,6 +295,8 @@ def test_a_finished_run_goes_on_only_for_more_epochs_or_patience(tmp_path: Path)
     assert both.endswith("to go on, give more --epochs and --patience")
     assert not nothing_left(tmp_path, replace(recipe, patience=5), WEIGHTS, inputs)
     assert not nothing_left(tmp_path, replace(recipe, patience=None), WEIGHTS, inputs)
+    # What is trained is the same, so weights can be mixed anew, as those of a stopped run can.
+    assert not nothing_left(tmp_path, replace(recipe, wise=0.5), WEIGHTS, inputs)
     for asked in (
         (replace(recipe, seed=1), WEIGHTS, inputs),
         (recipe, replace(WEIGHTS, sha256="f" * 64), inputs),

@@ -41,7 +41,9 @@ def train(
     ] = None,
     shared_users: Annotated[
         bool,
-        typer.Option("--shared-users", help="Measure on users that are learnt from, too."),
+        typer.Option(
+            "--shared-users", help="Measure on users or graded pictures learnt from, too."
+        ),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Begin anew; give up the run in the run folder.")

@@ -47,10 +47,12 @@ _PAIRS_FOR_SIGN = 2048
 class AbsoluteNetwork(Network):
     """A ranker, and the network (7-256-128-64-1, ReLU between) from its number to log likes."""
 
-    def __init__(self, ranker: Ranker, mean: float) -> None:
-        """`mean` is where predictions start: the mean log likes to be learnt from."""
+    def __init__(self, ranker: Ranker, mean: float, *, frozen: int = 0) -> None:
+        """`mean` is where predictions start: the mean log likes to be learnt from; `frozen` is how
+        many of the backbone's first blocks take no part."""
         super().__init__()
         self.ranker = ranker
+        self.frozen = frozen
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(WIDTHS):
             layer = nn.Linear(inputs, outputs)
@@ -60,7 +62,8 @@ class AbsoluteNetwork(Network):
         nn.init.constant_(layer.bias, mean)
 
     def forward(self, pixels: Tensor, features: Tensor) -> Tensor:
-        """Log likes [m] of pictures uint8 [m, h, w, 3] whose posts' features are float [m, 6]."""
+        """Log likes [m] of pictures [m, …] as `Network.rank` takes them in, whose posts' features
+        are float [m, 6]."""
         score = self.rank(pixels)[0]
         # Log likes lie a few tenths apart around 7, where bfloat16 has steps of .03.
         with torch.autocast(pixels.device.type, enabled=False):

@@ -20,7 +20,7 @@ class LabelledPairs:
     """Pairs to learn from: rows of pictures, times, and how sure it is that the winner wins.
 
     All [n]: `winner`, `loser` rows; `user` numbers; `winner_time`, `loser_time` microseconds since
-    1970 (UNKNOWN_TIME where nobody knows); `p` from 0 to 1, below .5 where a label was flipped;
+    1970 (UNKNOWN_TIME where nobody knows); `p` from 0 to 1 that the winner is the better one;
     `weight` above 0.
     """
 
@@ -40,13 +40,14 @@ class LabelledPairs:
 class Batch:
     """Pictures, each once, and the pairs among them.
 
-    `images` [m] rows; `a`, `b` [n] places in `images`; `p` [n] that A beats B; `pair` [n] which
-    pair of the epoch's each is.
+    `images` [m] rows; `a`, `b` [n] places in `images`; `a_won` bool [n] who won, `p` [n] how likely
+    A is the better; `pair` [n] which pair of the epoch's each is.
     """
 
     images: Ints
     a: Ints
     b: Ints
+    a_won: npt.NDArray[np.bool_]
     p: Floats
     weight: Floats
     a_time: Ints
@@ -135,6 +136,7 @@ def _batch(pairs: LabelledPairs, pair: Ints, swapped: npt.NDArray[np.bool_]) -> 
         images=images,
         a=places[: len(pair)],
         b=places[len(pair) :],
+        a_won=~swap,
         p=np.where(swap, 1 - p, p),
         weight=pairs.weight[pair],
         a_time=np.where(swap, times[1], times[0]),
@@ -153,6 +155,7 @@ def shares(batch: Batch, n_parts: int) -> Iterator[Batch]:
             images=batch.images[images],
             a=places[: len(pair)],
             b=places[len(pair) :],
+            a_won=batch.a_won[pair],
             p=batch.p[pair],
             weight=batch.weight[pair],
             a_time=batch.a_time[pair],

@@ -23,6 +23,9 @@ def model_card(model: TrainedModel, sha256: str, inputs: Mapping[str, str]) -> s
     """
     lines: list[str] = []
     seen = "it" if model.shared_users else "its user or, if graded, its pictures"
+    unseen = f"No pair was scored by a model trained on {seen}."
+    if any(shared.pictures for shared in model.shared_users):
+        unseen = "Some pairs were scored by a model trained on their pictures, as named below."
     if model.weights.origin == RANDOM:
         lines += [f"**WARNING: this model {FROM_RANDOM_WEIGHTS}.**", ""]
     lines += [
@@ -42,7 +45,7 @@ def model_card(model: TrainedModel, sha256: str, inputs: Mapping[str, str]) -> s
         "## Pairwise accuracy",
         "",
         "With 95 % intervals from 2,000 bootstrap draws over users (over pictures for graded sets, "
-        f"users 0). No pair was scored by a model trained on {seen}. Read the model's beside the "
+        f"users 0). {unseen} Read the model's beside the "
         "other rows of the same pairs, not beside 50 %. What order, gap, hour and weekday say is "
         "fitted to the other users of the same list.",
         "",

@@ -22,7 +22,8 @@ class OutOfFold:
     winner's less loser's, standardised where scores have a spread; `nats` what the winner's
     probability costs, -ln P. `inner` [folds] are the mean-of-users accuracies of each fold's model
     on users held out of its own learning: recipes may be chosen by it without a look at `delta`.
-    `without_picture` pairs are not among the n, for want of a readable picture.
+    `without_picture` pairs are not among the n, for want of a readable picture; `broken` are the
+    places, among those readable at first, of the ones whose picture broke before it was judged.
     """
 
     user: tuple[str, ...]
@@ -31,6 +32,7 @@ class OutOfFold:
     nats: tuple[float, ...]
     inner: tuple[float, ...]
     without_picture: int = 0
+    broken: tuple[int, ...] = ()
 
     @property
     def accuracy(self) -> Accuracy:

@@ -171,13 +171,15 @@ def _judge_once(
     delta, nats = np.empty(len(tested)), np.empty(len(tested))
     for k, result in enumerate(found):
         delta[fold == k], nats[fold == k] = result.delta, result.nats
+    read = ~np.isnan(delta)
     return OutOfFold(
-        user=tuple(tested.user.tolist()),
-        fold=tuple(fold.tolist()),
-        delta=tuple(delta.tolist()),
-        nats=tuple(nats.tolist()),
+        user=tuple(tested.user[read].tolist()),
+        fold=tuple(fold[read].tolist()),
+        delta=tuple(delta[read].tolist()),
+        nats=tuple(nats[read].tolist()),
         inner=tuple(result.inner for result in found),
-        without_picture=pairs.num_rows - len(tested),
+        without_picture=pairs.num_rows - int(read.sum()),
+        broken=tuple(np.flatnonzero(~read).tolist()),
     )
 
 
@@ -235,6 +237,8 @@ def left_out_users(
         allow_unreadable=allow_unreadable,
     )
     tested, table = pair_set(learn, features.row)
+    read = np.setdiff1d(np.arange(len(tested)), found.broken)
+    tested, table = tested.at(read), table.take(pa.array(read))
     fold, plain = np.array(found.fold), np.empty(len(tested))
     for k in range(folds):
         others = tested.at(np.flatnonzero(fold != k)).evenly()

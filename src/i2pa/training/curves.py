@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from i2pa.training.recipes import NetworkRecipe
+from i2pa.training.recipes import NetworkRecipe, trains_pairs
 from i2pa.training.trained import TrainedModel
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ def draw_curves(model: TrainedModel) -> bytes:
 def _by_epoch(figure: Figure, model: TrainedModel) -> None:
     rows = model.epochs
     epochs = [row.epoch for row in rows]
-    kind = f" ({model.recipe.loss})" if isinstance(model.recipe, NetworkRecipe) else ""
+    kind = ""
+    if isinstance(model.recipe, NetworkRecipe):
+        kind = f" ({model.recipe.loss if trains_pairs(model.recipe) else 'least squares'})"
     panels: dict[str, dict[str, list[float]]] = {
         "loss": {
             f"train{kind}": [row.train_loss for row in rows],

@@ -9,7 +9,7 @@ import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ import torch
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from i2pa.cores import usable_cores
-from i2pa.errors import DataError, ImageError
+from i2pa.errors import DataError, FailureKind, ImageError
 from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
 from i2pa.images.named import Folders, existing_folders, find_named
@@ -69,6 +69,13 @@ class Features:
         if self.embedded is None:
             raise ValueError("these pictures were read for their properties alone")
         return self.embedded
+
+    def without(self, broken: Mapping[int, tuple[FailureKind, str]]) -> Features:
+        """The same, but that the pictures in the rows `broken` cannot be read, and why; rows keep
+        their numbers."""
+        lost = [Failure(image, *broken[row]) for image, row in self.row.items() if row in broken]
+        row = {image: row for image, row in self.row.items() if row not in broken}
+        return replace(self, row=row, unreadable=(*self.unreadable, *lost))
 
 
 @dataclass(frozen=True)

@@ -212,6 +212,8 @@ class Trial:
             feed=self.feed,
         )
         within, fitted = validation.pairs, found.fitted
+        # A picture may have broken since it was first read.
+        within = within.at(np.flatnonzero(~np.isnan(within.delta(found.scores))))
         inside = judged(within.delta(found.scores), found.spreads, within)
         chosen = f"epoch {fitted.best} of {len(fitted.history)}"
         return _Model(found.scores, found.spreads, within, inside, chosen, None)

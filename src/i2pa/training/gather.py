@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from i2pa.errors import UserInputError
+from i2pa.errors import FailureKind, UserInputError
 from i2pa.images.named import Folders
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import BackboneWeights
@@ -56,7 +56,8 @@ class Gathered:
     """Pairs to learn from, pairs held out by name, ordinary pairs to calibrate on, pictures.
 
     `learn` is the table of all pairs to learn from; `used` those with both pictures, `used_table`
-    the same rows of the table. `shared` are the lists among the others that share users with them.
+    the same rows of the table. `shared` are the lists among the others that share users with them,
+    or, if graded, pictures.
     """
 
     learn: pa.Table
@@ -69,8 +70,11 @@ class Gathered:
 
     def how_unseen(self, label: str) -> str:
         """In words, what training saw of the pictures of a list of pairs not learnt from."""
-        known = label in {shared.pairs for shared in self.shared}
-        return "whose other pairs were trained on" if known else "never trained on"
+        known = {shared.pairs: shared.what for shared in self.shared}
+        if label not in known:
+            return "never trained on"
+        users = known[label] == "users"
+        return "whose other pairs were trained on" if users else "some of them trained on"
 
     @property
     def graded(self) -> bool:
@@ -102,14 +106,29 @@ class Gathered:
         return f"{many(data.pairs, 'pair')} of {many(data.pictures, what)}{whose}"
 
     @property
+    def not_learnt_from(self) -> list[tuple[str, pa.Table]]:
+        """The lists held out, and that to calibrate on, beside their labels."""
+        ordinary = [] if self.ordinary is None else [(CALIBRATION, self.ordinary)]
+        return [*self.held_out.items(), *ordinary]
+
+    def without(self, broken: Mapping[int, tuple[FailureKind, str]]) -> Gathered:
+        """The same without the pictures in the rows `broken`, which cannot be read any more."""
+        features = self.features.without(broken)
+        used, used_table = pair_set(self.used_table, features.row)
+        return replace(self, features=features, used=used, used_table=used_table)
+
+    def check_readable(self, *, allow: bool) -> None:
+        """Raise DataError where too many pairs of a list lack a picture; see `check_readable`."""
+        readable, lost = self.features.row.keys(), self.features.unreadable
+        for label, table in [("", self.learn), *self.not_learnt_from]:
+            check_readable(table, readable, lost, allow=allow, label=label)
+
+    @property
     def measured_without_picture(self) -> dict[str, int]:
         """How many pairs of each list not learnt from lack a readable picture, where any does."""
-        lists = dict(self.held_out)
-        if self.ordinary is not None:
-            lists[CALIBRATION] = self.ordinary
         lost = {
             label: int(table.num_rows) - len(pair_set(table, self.features.row)[0])
-            for label, table in lists.items()
+            for label, table in self.not_learnt_from
         }
         return {label: n for label, n in lost.items() if n}
 
@@ -160,19 +179,17 @@ def gather(
             shared.append(found)
             if warn is not None:
                 warn(found.warning)
-    lists = [("", learn), *unseen]
     # What the first process computes the others find in the cache.
     with first_before_others():
         features = image_features(
-            [image for _, table in lists for image in images_of(table)],
+            [image for _, table in [("", learn), *unseen] for image in images_of(table)],
             images,
             weights,
             transform_named(transform),
             progress,
             warn,
         )
-    for label, table in lists:
-        readable, lost = features.row.keys(), features.unreadable
-        check_readable(table, readable, lost, allow=allow_unreadable, label=label)
     used, used_table = pair_set(learn, features.row)
-    return Gathered(learn, held_out, calibrate_on, features, used, used_table, tuple(shared))
+    gathered = Gathered(learn, held_out, calibrate_on, features, used, used_table, tuple(shared))
+    gathered.check_readable(allow=allow_unreadable)
+    return gathered

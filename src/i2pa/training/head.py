@@ -28,11 +28,13 @@ _SPREAD_1 = float(np.log(np.expm1(1 - SPREAD_FLOOR)))
 
 @dataclass(frozen=True)
 class Fit:
-    """Weights in the units of the inputs: `score` [d]; `spread` [d] and its `offset`, or None."""
+    """Weights in the units of the inputs: `score` [d]; `spread` [d] and its `offset`, or None;
+    `clock` [features of time], empty where the pairs have none."""
 
     score: Floats
     spread: Floats | None
     offset: float
+    clock: Floats
 
 
 def fit_by_loss(
@@ -41,8 +43,8 @@ def fit_by_loss(
     """Minimise the weighted mean loss of the pairs + ℓ2/2 |w|² over the weights w of all heads.
 
     `z` [m, d] are standardised embeddings, `winner` and `loser` [n] rows of it. The clock's
-    features of `pairs`, if there are any, add to the score differences what they can explain, and
-    are then left out. The whole set is one batch, so the gauge is held firmly: typical spread 1.
+    features of `pairs`, if there are any, add to the score differences what they can explain. The
+    whole set is one batch, so the gauge is held firmly: typical spread 1.
     """
     inputs, weight = torch.from_numpy(z), torch.from_numpy(pairs.weight / pairs.weight.sum())
     won, lost = torch.from_numpy(winner), torch.from_numpy(loser)
@@ -78,9 +80,10 @@ def fit_by_loss(
             value_and_gradient, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000}
         )
     found = solution.x
+    clock_weights = found[d : d + sizes[1]]
     if not loss.spread:
-        return Fit(found[:d], None, 0.0)
-    return Fit(found[:d], found[-d - 1 : -1], float(found[-1]))
+        return Fit(found[:d], None, 0.0, clock_weights)
+    return Fit(found[:d], found[-d - 1 : -1], float(found[-1]), clock_weights)
 
 
 @contextmanager

@@ -37,12 +37,12 @@ class PairLoss:
     spread: bool
     per_pair: Callable[[Tensor, Tensor], Tensor]
 
-    def label(self, p: Tensor) -> Tensor:
+    def label(self, p: Tensor, a_won: Tensor) -> Tensor:
         """The label P, float [n], of pairs of which side A is better with probability `p` [n].
 
-        Where labels are hard only the side that p favours counts.
+        Where labels are hard only who won counts, `a_won` bool [n], however sure that is.
         """
-        return p if self.soft else (p > 0.5).to(p.dtype)
+        return p if self.soft else a_won.to(p.dtype)
 
 
 def cross_entropy(delta: Tensor, label: Tensor) -> Tensor:

@@ -25,8 +25,8 @@ class Evaluation:
 
     `later_wins` is None where the pairs have no times, `time` besides where they have one user: it
     is what order and gap, hour and weekday say together, each user's judged by a fit to the other
-    users of the same list. `properties` is a head fitted in the model's way on brightness and
-    colourfulness alone.
+    users of the same list. `properties` is a head on brightness and colourfulness alone, by
+    the paper's loss, users counting alike, without the clock.
     """
 
     pairs: str

@@ -13,7 +13,6 @@ import pyarrow as pa
 import torch
 
 from i2pa.errors import DataError
-from i2pa.images.failure import Failure
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import BackboneWeights, backbone_spec, load_weights
 from i2pa.models.ranker import Ranker, freeze_blocks
@@ -81,11 +80,10 @@ def train_network(
     the part `val` of the pairs, or, without one, on a tenth of the users that is then held out of
     training. `kept` says whether `folder` outlives the call.
     """
-    lost = gathered.missing
+    asked, lost = gathered, gathered.missing
     gathered = _with_validation(gathered, recipe.seed)
     used, used_table = with_noise(gathered.used, gathered.used_table, recipe)
     gathered = replace(gathered, used=used, used_table=used_table)
-    features = gathered.features
     found = fit_network(
         gathered,
         recipe,
@@ -98,17 +96,22 @@ def train_network(
         progress=progress,
     )
     fitted, scores = found.fitted, found.scores
+    if fitted.unreadable:
+        # They broke after they were first read, so they were not missed before.
+        asked.without(fitted.unreadable).check_readable(allow=allow_unreadable)
+        read = gathered.without(fitted.unreadable)
+        lost += len(gathered.used) - len(read.used)
+        gathered = read
     measured = gathered.measured(scores)
     by, label = gathered.ordinary, CALIBRATION
     if by is None:
         by, label = gathered.held_out[VALIDATION], VALIDATION
-    ordinary, _ = pair_set(by, features.row)
+    ordinary, _ = pair_set(by, gathered.features.row)
     link = loss_named(recipe.loss).link if trains_pairs(recipe) else "logistic"
     calibration = calibrate(judged(ordinary.delta(scores), found.spreads, ordinary), ordinary, link)
     quantiles = reference(scores, ordinary, naming.users, gathered.how_unseen(label))
     loss = f"loss {recipe.loss}" if facts is None else "least squares on log likes"
     chosen = f"epoch {fitted.best} of {len(fitted.history)} (best validation accuracy)"
-    names = {row: image for image, row in features.row.items()}
     return TrainedModel(
         ranker=found.ranker,
         recipe=recipe,
@@ -122,10 +125,7 @@ def train_network(
         pairs_without_picture=lost,
         measured_without_picture=gathered.measured_without_picture,
         shared_users=gathered.shared,
-        unreadable=(
-            *features.unreadable,
-            *(Failure(names[row], *why) for row, why in sorted(fitted.unreadable.items())),
-        ),
+        unreadable=gathered.features.unreadable,
         epochs=fitted.history,
         best_epoch=fitted.best,
         checkpoints=folder if kept else None,
@@ -137,7 +137,8 @@ def train_network(
 class FittedNetwork:
     """A trained ranker, and what it says of all gathered pictures.
 
-    `scores` and `spreads` [rows], NaN where unreadable; `likes` where likes were learnt.
+    `scores` and `spreads` [rows], float32's whatever the precision of training, NaN where
+    unreadable, which `fitted` tells of every process; `likes` where likes were learnt.
     """
 
     ranker: Ranker
@@ -174,15 +175,11 @@ def fit_network(
     if facts is not None:
         learnt_posts = facts.of(gathered.used, gathered.used_table)
         absolute = Absolute(
-            AbsoluteNetwork(ranker, learnt_posts.s.mean()),
+            AbsoluteNetwork(ranker, learnt_posts.s.mean(), frozen=recipe.frozen_blocks),
             LikesObjective(learnt_posts, learnt, recipe),
             facts.of(val_pairs, val_table),
         )
-    network: Network = (
-        PairNetwork(ranker, nuisance=recipe.nuisance, frozen=recipe.frozen_blocks)
-        if absolute is None
-        else absolute.network
-    )
+    network: Network = _pair_network(ranker, recipe, head) if absolute is None else absolute.network
     folder.mkdir(parents=True, exist_ok=True)
     with told_of_memory(recipe, folder), processes() as mine, journal(folder) as write:
         if mine.is_first:
@@ -215,7 +212,10 @@ def fit_network(
         elif fitted.downward:
             absolute.network.turn()
         everything = np.arange(len(features.paths))
-        scores, spreads = rate_pictures(network, feed, everything, recipe, mine)
+        # The file computes in float32, so what is said of it has to.
+        exact = replace(recipe, precision="float32")
+        scores, spreads = rate_pictures(network, feed, everything, exact, mine)
+        fitted = replace(fitted, unreadable=mine.together(feed.unreadable))
     likes = None if absolute is None else likes_fit(absolute, scores, turned=fitted.downward)
     return FittedNetwork(ranker.cpu().eval(), fitted, scores, spreads, likes)
 
@@ -258,6 +258,14 @@ def _ranker(recipe: NetworkRecipe, weights: BackboneWeights, head: Head | None) 
     if head is not None:
         put_head(ranker, head)
     return ranker
+
+
+def _pair_network(ranker: Ranker, recipe: NetworkRecipe, head: Head | None) -> PairNetwork:
+    """The ranker, and beside it the clock's share as the head that it starts from has it."""
+    network = PairNetwork(ranker, nuisance=recipe.nuisance, frozen=recipe.frozen_blocks)
+    if network.clock is not None and head is not None and head.clock is not None:
+        network.clock.begin_with(head.clock)
+    return network
 
 
 def _with_validation(gathered: Gathered, seed: int) -> Gathered:

@@ -47,13 +47,19 @@ class NuisanceTower(nn.Module):
     """g: a weighted sum of `time_features`, so g(B, A) = -g(A, B) exactly. It starts at 0.
 
     Linear, since order × gap is a feature already and boosted trees did no better on the released
-    pairs. Add its output to the score differences of a batch; leave it out of the saved model.
+    pairs; `begin_with` gives it the weights of a head's fit. Add its output to the score
+    differences of a batch; leave it out of the saved model.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.linear = nn.Linear(len(TIME_FEATURES), 1, bias=False)
         nn.init.zeros_(self.linear.weight)
+
+    def begin_with(self, weights: npt.NDArray[np.float64]) -> None:
+        """Start from weights [20] of the features."""
+        with torch.no_grad():
+            self.linear.weight.copy_(torch.from_numpy(weights)[None])
 
     def forward(self, features: Tensor) -> Tensor:
         """Features float [n, 20] to what they add to O, [n]."""

@@ -141,43 +141,62 @@ def by_split(pairs: pa.Table) -> tuple[pa.Table, dict[str, pa.Table]]:
 
 @dataclass(frozen=True)
 class SharedUsers:
-    """How many users, and pictures by name, of the list `pairs` are in the pairs to learn from."""
+    """How many users, and pictures by name, of the list `pairs` are in the pairs to learn from.
+
+    No users, but pictures, where one of the lists is of graded pictures.
+    """
 
     pairs: str
     users: int
     pictures: int
 
     def __str__(self) -> str:
-        pictures = f", and {many(self.pictures, 'picture')}" if self.pictures else ""
-        users = many(self.users, "user")
-        return f"{self.pairs!r} shares {users} with the pairs to learn from{pictures}"
+        pictures = many(self.pictures, "picture")
+        if not self.users:
+            return f"{self.pairs!r} shares {pictures} with the pairs to learn from"
+        more = f", and {pictures}" if self.pictures else ""
+        return (
+            f"{self.pairs!r} shares {many(self.users, 'user')} with the pairs to learn from{more}"
+        )
+
+    @property
+    def what(self) -> str:
+        """Users or else pictures."""
+        return "users" if self.users else "pictures"
 
     @property
     def warning(self) -> str:
         """What that does to an accuracy, in a line."""
         return (
-            f"WARNING: {self}: its accuracies are about known users and do not compare with those "
-            "about users never seen"
+            f"WARNING: {self}: its accuracies are about known {self.what} and do not compare with "
+            f"those about {self.what} never seen"
         )
 
 
 def shared_users(learn: pa.Table, held_out: pa.Table, label: str) -> SharedUsers | None:
-    """What pairs meant for measuring share with those learnt from; None where it is no user."""
-    users = len(set(users_of(learn)) & set(users_of(held_out)))
-    if not users:
+    """What pairs meant for measuring share with those learnt from; None where it is no user.
+
+    Graded pictures have no users: where either list is of such, pictures count in their place.
+    """
+    graded = is_graded(learn) or is_graded(held_out)
+    users = 0 if graded else len(set(users_of(learn)) & set(users_of(held_out)))
+    if not (users or graded):
         return None
-    return SharedUsers(label, users, len(set(images_of(learn)) & set(images_of(held_out))))
+    pictures = len(set(images_of(learn)) & set(images_of(held_out)))
+    return SharedUsers(label, users, pictures) if users or pictures else None
 
 
 def check_disjoint(learn: pa.Table, held_out: pa.Table, label: str) -> None:
-    """Raise DataError where pairs meant for measuring share a user with those learnt from."""
+    """Raise DataError where pairs meant for measuring share a user with those learnt from, or,
+    where they are graded, a picture."""
     shared = shared_users(learn, held_out, label)
     if shared:
-        raise DataError(
-            str(shared),
-            remedy="split by user (i2pa split), give pairs of other users, or --shared-users to "
-            "measure on known ones",
+        others = (
+            "split by user (i2pa split), give pairs of other users"
+            if shared.users
+            else "grade other pictures for it"
         )
+        raise DataError(str(shared), remedy=f"{others}, or --shared-users to measure on known ones")
 
 
 def users_of(table: pa.Table) -> npt.NDArray[np.str_]:

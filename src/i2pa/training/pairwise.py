@@ -117,11 +117,12 @@ def _loss(
         )
     p = torch.from_numpy(part.p[good]).to(device, torch.float32)
     weight = torch.from_numpy(part.weight[good]).to(device, torch.float32)
-    each = loss.per_pair(judged.float(), loss.label(p))
+    a_won = torch.from_numpy(part.a_won[good]).to(device)
+    each = loss.per_pair(judged.float(), loss.label(p, a_won))
     value = (weight * each).sum() / whole
     if not good.size:
         return value + 0 * score.sum(), np.zeros(3)
     if spread is not None:
         value = value + gauge_penalty(score, spread) * (len(good) / whole)
-    half_right = (torch.sign(judged.detach()) * torch.sign(p - 0.5) + 1) / 2
+    half_right = (torch.sign(judged.detach()) * torch.where(a_won, 1, -1) + 1) / 2
     return value, np.array([float(each.detach().sum()), float(half_right.sum()), len(good)])

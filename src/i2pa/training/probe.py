@@ -27,12 +27,14 @@ from i2pa.training.pairset import Floats, Ints, PairSet
 class Head:
     """score = embedding · weights + bias, with weights float64 [d].
 
-    `spread`, where there is one, gives raw spreads in the same way.
+    `spread`, where there is one, gives raw spreads in the same way. `clock` [20] is what the
+    features of time weighed beside it, which no score has; None where they took no part.
     """
 
     weights: Floats
     bias: float
     spread: Head | None = None
+    clock: Floats | None = None
 
     def score(self, embeddings: Vectors) -> Floats:
         """Scores [n] of embeddings [n, d]."""
@@ -94,7 +96,8 @@ def fit_head(embeddings: Vectors, pairs: PairSet, l2: float, loss: PairLoss = HA
             raw = fitted.spread / deviation
             spread = Head(raw, fitted.offset - float(mean @ raw))
         weights = fitted.score / deviation
-        return Head(weights, -float(mean @ weights), spread)
+        clock = None if pairs.clock is None else fitted.clock
+        return Head(weights, -float(mean @ weights), spread, clock)
     weight = pairs.weight / pairs.weight.sum()
 
     def logistic(w: Floats) -> tuple[float, Floats]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import itertools
 import os
+import pickle
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import distributed, nn
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 _LOOK_SECONDS = 0.2
 _turns = itertools.count()
@@ -60,6 +64,21 @@ class Processes:
         distributed.all_reduce(tensor)
         total: npt.NDArray[np.float64] = tensor.cpu().numpy()
         return total
+
+    def together(self, found: Mapping[K, V]) -> dict[K, V]:
+        """What all processes found, in each; of one key what the first of them found."""
+        own = np.frombuffer(pickle.dumps(dict(found)), np.uint8)
+        lengths = np.zeros(self.n)
+        lengths[self.rank] = len(own)
+        sizes = self.summed(lengths).astype(int)
+        # As numbers, since torch would send objects by a GPU that it chooses for each itself.
+        numbers = np.zeros((self.n, sizes.max()))
+        numbers[self.rank, : len(own)] = own
+        parts = self.summed(numbers).astype(np.uint8)
+        each = [
+            pickle.loads(part[:size].tobytes()) for part, size in zip(parts, sizes, strict=True)
+        ]
+        return {key: value for part in reversed(each) for key, value in part.items()}
 
 
 def is_alone() -> bool:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from numbers import Integral
 from typing import Any, Literal, get_args
 
-from i2pa.errors import ModelError, UserInputError, require
+from i2pa.errors import ArgumentError, ModelError, UserInputError, require
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import LITE2, backbone_spec
 from i2pa.models.pixels import PixelScaling
@@ -137,18 +136,76 @@ RECIPES: dict[str, Recipe | NetworkRecipe] = {
 
 
 def check_recipe(recipe: object) -> None:
-    """Raise ArgumentError for anything but a recipe, such as its name, and for a seed that torch
-    does not take; UserInputError for one that cuts a batch into more passes than it has items or
-    freezes more blocks than there are."""
-    good = isinstance(recipe, (Recipe, NetworkRecipe))
-    require(good, "recipe", recipe, "a recipe, such as i2pa.training.PROBE")
-    seed = getattr(recipe, "seed", None)
-    good = isinstance(seed, Integral) and 0 <= int(seed) <= MOST_SEED
-    require(good, "seed", seed, f"a whole number from 0 to {MOST_SEED}")
-    if isinstance(recipe, NetworkRecipe):
-        _check_passes(recipe)
-        if recipe.frozen_blocks:
-            check_blocks(recipe.backbone, recipe.frozen_blocks)
+    """Raise UserInputError naming the field for a value that cannot be trained by, however the
+    recipe was made; for anything but a recipe, such as its name, too."""
+    if not isinstance(recipe, (Recipe, NetworkRecipe)):
+        raise ArgumentError("recipe", recipe, "a recipe, such as i2pa.training.PROBE")
+    _check_values(recipe)
+    loss_named(recipe.loss)
+    try:
+        backbone_spec(recipe.backbone)
+        transform_named(recipe.transform)
+    except ModelError as error:
+        raise UserInputError(error.what, remedy=error.remedy) from error
+    if isinstance(recipe, Recipe):
+        return
+    if recipe.precision not in get_args(Precision):
+        choices = ", ".join(get_args(Precision))
+        raise UserInputError(
+            f"unknown precision {recipe.precision!r}", remedy=f"choose from {choices}"
+        )
+    if not trains_pairs(recipe):
+        plain = {field.name: field.default for field in fields(recipe)}
+        for name in PAIRS_ONLY:
+            if getattr(recipe, name) != plain[name]:
+                raise _meaningless(name, recipe)
+    _check_passes(recipe)
+    if recipe.frozen_blocks:
+        _check_frozen(recipe)
+
+
+_LEAST = {"folds": 2, "batch": 1, "accumulate": 1, "epochs": 1, "patience": 1, "frozen_blocks": 0}
+_MOST = {"flip_labels": 0.5, "wise": 1, "rate_body": 1, "rate_head": 1, "decay": 1}
+_SWITCHES = (
+    *("random_crop", "freeze_norm", "by_user", "all_pairs", "per_user", "nuisance"),
+    "channels_last",
+)
+_CHOICES = {"start": ("backbone", "probe"), "target": get_args(Target)}
+
+
+def _check_values(recipe: Recipe | NetworkRecipe) -> None:
+    """Raise ArgumentError for the first number, switch or choice that is none."""
+    for field in fields(recipe):
+        name, value = field.name, getattr(recipe, field.name)
+        if value is None and field.default is None:
+            continue
+        if name in _LEAST:
+            good = _is_whole(value) and value >= _LEAST[name]
+            require(good, name, value, f"a whole number from {_LEAST[name]}")
+        elif name in _MOST:
+            good = _is_number(value) and 0 <= value <= _MOST[name]
+            require(good, name, value, f"a number from 0 to {_MOST[name]}")
+        elif name in _SWITCHES:
+            require(isinstance(value, bool), name, value, "True or False")
+        elif name in _CHOICES:
+            require(value in _CHOICES[name], name, value, " or ".join(map(repr, _CHOICES[name])))
+        elif name == "l2":
+            require(_is_number(value) and value >= 0, name, value, "a number from 0")
+        elif name == "l2_grid":
+            good = isinstance(value, tuple) and bool(value)
+            good = good and all(_is_number(l2) and l2 >= 0 for l2 in value)
+            require(good, name, value, "a tuple of numbers from 0, at least one")
+        elif name == "seed":
+            good = _is_whole(value) and 0 <= value <= MOST_SEED
+            require(good, name, value, f"a whole number from 0 to {MOST_SEED}")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return _is_whole(value) or (isinstance(value, float) and math.isfinite(value))
 
 
 def head_before(recipe: NetworkRecipe) -> Recipe:
@@ -190,29 +247,19 @@ def changed(recipe: Recipe | NetworkRecipe, changes: Mapping[str, Any]) -> Recip
         known -= {*PAIRS_ONLY}
     for name in given:
         if name not in known:
-            raise UserInputError(
-                f"--{name.replace('_', '-')} means nothing to the recipe {recipe.name}",
-                remedy="leave it out, or choose another --recipe",
-            )
+            raise _meaningless(name, recipe)
         if isinstance(given[name], float) and not math.isfinite(given[name]):
             raise UserInputError(f"--{name.replace('_', '-')} is {given[name]}, which is no number")
-    precision = given.get("precision", "float32")
-    if precision not in get_args(Precision):
-        choices = ", ".join(get_args(Precision))
-        raise UserInputError(f"unknown precision {precision!r}", remedy=f"choose from {choices}")
-    if "loss" in given:
-        loss_named(given["loss"])
-    try:
-        backbone_spec(given.get("backbone", recipe.backbone))
-        transform_named(given.get("transform", recipe.transform))
-    except ModelError as error:
-        raise UserInputError(error.what, remedy=error.remedy) from error
     made = replace(recipe, **given)
-    if isinstance(made, NetworkRecipe):
-        _check_passes(made)
-        if made.frozen_blocks:
-            _check_frozen(made)
+    check_recipe(made)
     return made
+
+
+def _meaningless(name: str, recipe: Recipe | NetworkRecipe) -> UserInputError:
+    return UserInputError(
+        f"--{name.replace('_', '-')} means nothing to the recipe {recipe.name}",
+        remedy="leave it out, or choose another --recipe",
+    )
 
 
 def _check_passes(recipe: NetworkRecipe) -> None:

@@ -143,16 +143,16 @@ def nothing_left(
 ) -> str:
     """Why a finished run of `recipe` on `inputs` in `folder` would not go on, and what helps.
 
-    Empty where there is none, or where `recipe` lets it go on: with more epochs, or more patience
-    where that ended it. Raises UserInputError where the finished run is of another recipe, other
-    data or other weights of the backbone, or its checkpoint is gone; ModelError where its record
-    cannot be read.
+    Empty where there is none, or where `recipe` lets it go on: with more epochs, more patience
+    where that ended it, or another share of the start's weights to mix in. Raises
+    UserInputError where the finished run is of another recipe, other data or other weights of the
+    backbone, or its checkpoint is gone; ModelError where its record cannot be read.
     """
     if not (folder / RUN_FILE).is_file():
         return ""
     try:
         record = json.loads((folder / RUN_FILE).read_text())
-        more = {"epochs": recipe.epochs, "patience": recipe.patience}
+        more = {"epochs": recipe.epochs, "patience": recipe.patience, "wise": recipe.wise}
         same = (
             record["recipe"] | more == dataclasses.asdict(recipe)
             and record["inputs"] == dict(inputs)
@@ -161,6 +161,7 @@ def nothing_left(
         # A head has no epochs; what is of another recipe is none to go on with anyhow.
         epochs = record["epochs"] if same else {"done": 0, "best": 0}
         done, best = epochs["done"], epochs["best"]
+        mixed_anew = same and record["recipe"]["wise"] != recipe.wise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"damaged run ({error!r})", where=str(folder)) from error
     if not same:
@@ -175,7 +176,7 @@ def nothing_left(
         stops.append((f"{many(done, 'epoch')} done", "--epochs"))
     if recipe.patience is not None and done - best >= recipe.patience:
         stops.append((f"no better epoch since epoch {best}", "--patience"))
-    if stops:
+    if stops and not mixed_anew:
         reasons, helps = zip(*stops, strict=True)
         return f"{', '.join(reasons)}: to go on, give more {' and '.join(helps)}"
     if not (folder / CHECKPOINT_FILE).is_file():

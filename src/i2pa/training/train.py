@@ -85,15 +85,17 @@ def train(
     long), in place of what a run left there, and goes on from there with `resume`. Every recipe
     stops where over 5 % of the pairs of a list, learnt from or measured on, lack a readable
     picture, unless `allow_unreadable`.
-    `shared_users` lets users be in what is learnt and in what is measured, as the paper does;
-    accuracies are then about known users, which the model and `warn` say. `reference_users` says
+    `shared_users` lets users (or graded pictures, which have none) be in what is learnt and in what
+    is measured, as the paper does; accuracies are then about known ones, which the model and `warn`
+    say. `reference_users` says
     who those users are, in the name of the reference. `progress` is told pictures embedded (only
     read, where the recipe begins with no head) and all, `training_progress` pairs seen and all;
     `warn` one line where the cache cannot be used and the work goes on without it, where the
     precision is not made for this machine or the weights are random (default: a RuntimeWarning).
     Raises DataError where nothing can be learnt, weights of pairs are no weights or their `p` no
     probabilities, users overlap or posts are missing, UserInputError where a name in `validate_on`
-    is that of a part of `pairs` or the recipe has no use for `posts`, and ModelError where the
+    is that of a part of `pairs`, the recipe has no use for `posts` or holds a value that none can
+    be trained by, and ModelError where the
     backbone or its weights cannot be used, memory runs out, or training diverges.
     """
     _check_arguments(pairs, recipe, posts, validate_on, calibrate_on, version)
@@ -218,6 +220,7 @@ def _fit_probe(gathered: Gathered, recipe: Recipe) -> _Probe:
         used = with_clock(used, gathered.used_table)
     split_into_folds = folds_by_picture if gathered.graded else folds_by_user
     folds = list(split_into_folds(used, recipe.folds, recipe.seed))
+    timeless = list(split_into_folds(gathered.used, recipe.folds, recipe.seed))
     l2_values = recipe.l2_grid if recipe.l2 is None else (recipe.l2,)
     grid = tuple(
         cross_validate(features.embeddings, used, folds, l2, loss, per_user=recipe.per_user)
@@ -228,7 +231,7 @@ def _fit_probe(gathered: Gathered, recipe: Recipe) -> _Probe:
         head=fit_head(features.embeddings, used.weighed(per_user=recipe.per_user), best.l2, loss),
         best=best,
         grid=grid,
-        plain=cross_validate(features.properties, used, folds, PLAIN_L2),
+        plain=cross_validate(features.properties, gathered.used, timeless, PLAIN_L2),
     )
 
 

@@ -38,7 +38,8 @@ class TrainedModel:
     `best_epoch` the one that was kept, `checkpoints` the folder with its checkpoint, if any;
     `likes` how well the recipe `absolute` predicts them. `measured_without_picture` says
     of the lists that it was measured or calibrated on how many pairs lack a readable picture, where
-    any does; `shared_users` are those of them that share users with the pairs learnt from.
+    any does; `shared_users` are those of them that share users, or, if graded, pictures, with the
+    pairs learnt from.
     """
 
     ranker: Ranker
@@ -76,8 +77,8 @@ def named(
     said = [f"recipe {recipe.name}", weights.label, detail, gathered.learnt_from]
     if recipe.flip_labels:
         said.append(f"{100 * recipe.flip_labels:g} % of the labels turned round")
-    if gathered.shared:
-        said.append("users shared with what it was measured on")
+    for what in sorted({shared.what for shared in gathered.shared}, reverse=True):
+        said.append(f"{what} shared with what it was measured on")
     return ModelMetadata(
         name=naming.name,
         version=naming.version,
