@@ -259,6 +259,28 @@ def test_ctrl_c_is_no_crash_after_engines_have_come_and_gone():
     assert "KeyboardInterrupt" in done.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.skipif("openvino" not in installed_engines(), reason="OpenVINO is not installed here")
+def test_the_first_calls_of_openvino_wait_for_no_other(tmp_path, model):
+    # Without a call before them one process in six stood still, holding the interpreter's lock.
+    (tmp_path / "tiny.onnx").write_bytes(model)
+    code = (
+        "import sys, threading; sys.setswitchinterval(1e-6)\n"
+        "import numpy as np\n"
+        "from pathlib import Path\n"
+        "from i2pa.models.engine import load_engine\n"
+        "data = Path(sys.argv[1]).read_bytes()\n"
+        "engine = load_engine(data, engine='openvino', threads=2)\n"
+        f"pixels = np.zeros((2, {small_models.SIZE}, {small_models.SIZE}, 3), np.uint8)\n"
+        "gate = threading.Barrier(4)\n"
+        "work = lambda: (gate.wait(), engine.run(pixels, ('score', 'embedding')))\n"
+        "threads = [threading.Thread(target=work) for _ in range(4)]\n"
+        "[t.start() for t in threads]; [t.join() for t in threads]\n"
+    )
+    for _ in range(8):
+        subprocess.run([sys.executable, "-c", code, tmp_path / "tiny.onnx"], check=True, timeout=60)
+
+
 def test_torch_refuses_operations_it_does_not_know(model):
     import onnx
 

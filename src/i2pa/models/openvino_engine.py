@@ -8,6 +8,7 @@ Pictures of a batch follow each other, while the network's weights are in the co
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -21,6 +22,7 @@ from i2pa.errors import ModelError, UserInputError, needs_extra
 from i2pa.models.engine import INPUT, FloatArray, Pixels, check_asked, check_input, check_signature
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
+_FIRST = threading.Lock()
 
 
 class OpenVinoEngine:
@@ -48,6 +50,7 @@ class OpenVinoEngine:
             )
         self.precision = precision
         self.name = f"openvino-cpu-{precision}"
+        self._idle: SimpleQueue[Any] = SimpleQueue()
         try:
             graph = core.read_model(model)
             self.outputs = check_signature(
@@ -60,11 +63,13 @@ class OpenVinoEngine:
             self.size: Sequence[int | None] = sides[:2]
             graph.reshape([1, *sides])
             self._compiled = core.compile_model(graph, "CPU", _settings(precision, threads))
+            # Two threads that both call OpenVINO for the first time may stand still for ever.
+            with _FIRST:
+                self.run(np.zeros((1, *sides), np.uint8), self.outputs)
         except RuntimeError as error:
             raise ModelError(
                 f"cannot be loaded as an ONNX model ({_last_line(error)})", where=where
             ) from error
-        self._idle: SimpleQueue[Any] = SimpleQueue()
 
     def run(self, pixels: Pixels, outputs: Sequence[str] = ("score",)) -> dict[str, FloatArray]:
         """See `Engine.run`."""
