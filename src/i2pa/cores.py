@@ -6,6 +6,9 @@ import math
 import os
 from pathlib import Path
 
+MOST_THREADS = 1024
+"""More are refused: each takes memory, and a machine may have no more to give."""
+
 # A container's own limit (cgroup v2): microseconds of work, or "max", in a period of so many.
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 

@@ -1,4 +1,5 @@
 import json
+import os
 from functools import partial
 
 import pytest
@@ -45,6 +46,8 @@ def test_models_are_listed_with_what_a_user_must_know(i2pa):
     assert [model["name"] for model in answer["models"]] == [m.name for m in PUBLISHED]
     assert [model["on_disk"] for model in answer["models"]] == [True, False]
     assert answer["models"][0]["accuracy"]["pairs"] == 349
+    assert i2pa("models", "list") == i2pa("models")
+    assert i2pa("models", "list", "--json") == (0, out, "")
 
 
 def test_a_model_tells_of_itself(i2pa, tmp_path):
@@ -83,6 +86,9 @@ def test_bad_input_is_one_line_with_the_remedy(i2pa, tmp_path, examples):
         (("models", "get", "i2pa-lite2", "--from", "x"), 2, "leave --from out"),
         (("models", "get", "paper-resnet50", "--from", tmp_path / "no"), 2, "cannot be read"),
         (("models", "get", "paper-resnet50", "--from", tmp_path / "w.pth"), 1, "2b43c375ff8e"),
+        (("models", "get", "paper-resnet50", "--from", os.devnull), 2, "is no regular file"),
+        (("models", "show", picture), 1, "coffee.png: is no ONNX model, or a damaged one; give a"),
+        (("models", "--json", "list"), 2, "give --json after list"),
         (("models", "show", "nonsense"), 2, "paper-resnet50@1"),
         (("models", "--json", "show", "i2pa-lite2"), 2, "give --json after show"),
         (("models", "check", "i2pa-lite2", "--images", tmp_path), 1, "no pictures found"),

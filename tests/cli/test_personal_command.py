@@ -145,3 +145,11 @@ def test_wrong_usage_is_one_line(
     assert says in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "mine").exists()
+
+
+def test_posts_that_are_not_there_are_told_before_their_pictures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "nope.csv"
+    code, _, err = run(capsys, "personalize", "--likes", missing, "-o", tmp_path / "mine")
+    assert (code, err) == (2, f"i2pa: {missing}: no such file of posts\n")

@@ -133,7 +133,7 @@ def test_threads_bound_the_work_and_are_no_less_than_one(run, album, tiny, monke
         assert run(*command, "--model", tiny, "--no-cache", "--threads", 3).exit_code == 0
     assert asked == [3, 3]
     assert run("compare", one, one, "--model", tiny, "--threads", 3).exit_code == 0
-    for bad in (0, -1, "two"):
+    for bad in (0, -1, "two", 1025):
         assert run("rank", album, "--threads", bad).exit_code == 2
 
 

@@ -8,7 +8,7 @@ import sys
 import tracemalloc
 
 import pytest
-from command_runner import one_line
+from command_runner import one_line, run
 
 from i2pa.cli import scoring
 from i2pa.cli.writers import Heading, writer
@@ -97,3 +97,12 @@ def test_without_pyarrow_the_line_names_only_that(score, album, monkeypatch):
         code, _, err = score(*arguments)
         assert code == 2
         assert "needs pyarrow, which is not installed; run: pip install pyarrow" in one_line(err)
+
+
+@pytest.mark.parametrize("command", ["score", "rank", "compare"])
+def test_a_picture_on_stdin_is_one_line(capsys, album, command, monkeypatch):
+    picture = (album / "a.png").read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(picture)))
+    code, out, err = run(capsys, command, "-")
+    assert (code, out) == (2, "")
+    assert "-: standard input is a picture, not a list of paths; give" in one_line(err)

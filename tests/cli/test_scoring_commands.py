@@ -118,7 +118,8 @@ def test_bad_input_gives_one_clear_line_and_the_right_exit_code(i2pa, tmp_path, 
         (("rank", tmp_path / "nowhere"), 2, "no such file or folder"),
         (("rank", empty), 1, "no pictures found"),
         (("rank", tmp_path, "--model", "nonsense"), 2, "no model 'nonsense'"),
-        (("rank", picture, "--json", "--csv"), 2, "exclude each other"),
+        (("rank", picture, "--json", "--csv"), 2, "exclude each other; give one of them"),
+        (("rank", picture, "-o", ""), 2, "--output names no file; give a name in .json, .csv or"),
         (("rank", picture, "-o", tmp_path / "r.xlsx"), 2, "name it .json, .csv or .parquet"),
         (("rank", picture, "-o", picture / "r.csv"), 2, "cannot be written"),
         (("score", examples), 2, "try: i2pa rank"),
@@ -261,7 +262,7 @@ def test_a_cache_that_cannot_be_used_is_one_line(i2pa, examples, monkeypatch, tm
 def test_options_that_make_no_sense_together_are_usage_errors(i2pa, examples, tmp_path):
     for arguments, message in (
         (("--diverse",), "--diverse needs --best"),
-        (("--no-cache", "--verify"), "exclude each other"),
+        (("--no-cache", "--verify"), "exclude each other; give one of them"),
         (("--json", "-o", tmp_path / "x.parquet"), "disagree"),
     ):
         code, _, err = i2pa("rank", examples, *arguments)

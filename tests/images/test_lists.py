@@ -1,6 +1,8 @@
 import contextlib
+import gzip
 import io
 import os
+import random
 import sys
 import tempfile
 from pathlib import Path
@@ -93,6 +95,12 @@ def test_a_list_on_stdin(text):
 def test_a_list_ended_by_nul_keeps_line_breaks_and_odd_bytes():
     (path,) = listed(["-"], stdin=io.BytesIO(b"new\nline\xff.jpg\0"))
     assert os.fsencode(path) == b"new\nline\xff.jpg"
+
+
+@pytest.mark.parametrize("data", [bytes(1 << 20), gzip.compress(random.Random(0).randbytes(9999))])
+def test_what_is_no_text_on_stdin_is_no_list(data):
+    with pytest.raises(UserInputError, match="standard input is no text, so no list of paths"):
+        listed(["-"], stdin=io.BytesIO(data))
 
 
 def test_stdin_names_folders_and_missing_files(album):

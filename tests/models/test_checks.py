@@ -118,7 +118,7 @@ def test_a_check_counts_what_the_engine_turned_round(default, pictures, tmp_path
     assert other.flip_rate > 0.01
     assert not other.keeps_order
     assert other.pictures_per_second > 0
-    with pytest.raises(DataError, match="1 readable pictures make no pair"):
+    with pytest.raises(DataError, match="takes two, and here 1 readable picture came; give more"):
         check_engine(file, engine, engine, pictures[:1])
     stranger = Shifted(engine, 0)
     stranger.metadata = {**engine.metadata, "i2pa.name": "other"}

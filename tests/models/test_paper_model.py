@@ -128,6 +128,8 @@ def test_wrong_weights_are_refused_with_both_digests(source, weights, tmp_path):
         get_paper_resnet50(source=gone, limits=QUICK)
     with pytest.raises(UserInputError, match="cannot be read"):
         get_paper_resnet50(tmp_path / "nowhere.pth", source=source)
+    with pytest.raises(UserInputError, match="is a folder; give the file"):
+        get_paper_resnet50(tmp_path, source=source)
     with pytest.raises(UserInputError, match="run: i2pa models get"):
         find_model("paper-resnet50")
     assert not part_of(models_folder() / weights.name).exists()

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pickle
 from collections import OrderedDict
 from dataclasses import replace
 
@@ -25,6 +26,7 @@ from i2pa.models.metadata import QUANTILES, ModelMetadata, Reference
 from i2pa.models.onnx_engine import OnnxEngine
 from i2pa.models.ranker import Ranker, load_ranker
 from i2pa.models.resnet import RESNET50_BLOCKS, ResNet
+from i2pa.models.weights_file import read_tensors
 
 
 @pytest.fixture(scope="module")
@@ -271,3 +273,19 @@ def test_an_exported_resnet50_equals_torch(authors_file, pixels, tmp_path):
     assert outputs["features"].shape == (2, 2048, 2, 2)
     for name, wanted in zip(OUTPUTS, expected, strict=True):
         assert outputs[name] == pytest.approx(wanted.numpy(), abs=1e-4 * float(wanted.abs().max()))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such files")
+def test_what_never_ends_is_refused_unread(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(UserInputError, match=f"{path}: is no regular file; give the file"):
+            backbone_weights("resnet50", path)
+
+
+def test_a_pickle_of_another_protocol_is_refused_without_a_warning(tmp_path, recwarn):
+    path = tmp_path / "evil.pth"
+    path.write_bytes(pickle.dumps({"conv1.weight": 1}, protocol=4))
+    with pytest.raises(ModelError):
+        read_tensors(path)
+    assert not recwarn.list

@@ -25,7 +25,13 @@ from i2pa.models.metadata import QUANTILES, ModelMetadata, Reference
 from i2pa.models.registry import CHECKPOINT_FILE
 from i2pa.training import ABSOLUTE, FINETUNE, PAPER, PROBE, NetworkRecipe, Recipe, TrainedModel
 from i2pa.training.card import model_card
-from i2pa.training.checkpoint import Checkpoint, last_epoch, last_written, save_checkpoint
+from i2pa.training.checkpoint import (
+    Checkpoint,
+    last_epoch,
+    last_written,
+    make_run_folder,
+    save_checkpoint,
+)
 from i2pa.training.curves import draw_curves
 from i2pa.training.gather import DataFacts
 from i2pa.training.journal import EVENTS_FOLDER, METRICS_FILE, journal, remove_events
@@ -389,3 +395,9 @@ def test_a_card_says_what_the_l2_of_a_network_is() -> None:
     said = "- ℓ2 of all weights, in Adam's gradient: 0.0001\n"
     assert said in model_card(model(PAPER), "e" * 64, {})
     assert "Adam" not in model_card(model(PROBE), "e" * 64, {})
+
+
+def test_a_run_folder_that_cannot_be_made_is_told_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserInputError, match=r"cannot be made a run folder .*; name another"):
+        make_run_folder(tmp_path / "file" / "run")

@@ -35,6 +35,16 @@ def list_models(context: typer.Context, as_json: JsonFlag = False) -> None:
         if as_json:
             raise UserInputError(f"give --json after {context.invoked_subcommand}")
         return
+    _print_list(as_json)
+
+
+@models.command("list")
+def list_again(as_json: JsonFlag = False) -> None:
+    """The same, by the name that other tools give it. Example: i2pa models list"""
+    _print_list(as_json)
+
+
+def _print_list(as_json: bool) -> None:
     listed = listed_models()
     if as_json:
         output.print_json("models", models=[dataclasses.asdict(model) for model in listed])

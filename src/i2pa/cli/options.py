@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from i2pa.cores import MOST_THREADS
+
 # As text, since a path would not come out as it was given.
 Places = Annotated[
     list[str],
@@ -67,7 +69,9 @@ Verify = Annotated[
 
 ThreadsOption = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="How many cores to use (default: all)."),
+    typer.Option(
+        "--threads", min=1, max=MOST_THREADS, help="How many cores to use (default: all)."
+    ),
 ]
 DecodeMemory = Annotated[
     int | None,

@@ -58,16 +58,19 @@ def form_of(flags: Mapping[str, bool], out: Path | None, files: Sequence[str] = 
     """
     asked = [form for form, given in flags.items() if given]
     if len(asked) > 1:
-        raise UserInputError(f"--{asked[0]} and --{asked[1]} exclude each other")
+        raise UserInputError(
+            f"--{asked[0]} and --{asked[1]} exclude each other", remedy="give one of them"
+        )
     if out is None:
         return asked[0] if asked else "table"
     form = out.suffix.lower().removeprefix(".")
     if form not in files:
         *others, last = (f".{name}" for name in files)
+        suffixes = f"{', '.join(others)} or {last}"
+        if out == Path():
+            raise UserInputError("--output names no file", remedy=f"give a name in {suffixes}")
         raise UserInputError(
-            "the suffix decides the format",
-            where=str(out),
-            remedy=f"name it {', '.join(others)} or {last}",
+            "the suffix decides the format", where=str(out), remedy=f"name it {suffixes}"
         )
     if asked and asked[0] != form:
         raise UserInputError(f"--output {out} and --{asked[0]} disagree")

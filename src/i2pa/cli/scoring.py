@@ -325,7 +325,9 @@ def _load(
 def _scoring(no_cache: bool, verify: bool) -> Iterator[ScoreCache | None]:
     """The cache, if it is to be used; a stop says that nothing is lost."""
     if no_cache and verify:
-        raise UserInputError("--no-cache and --verify exclude each other")
+        raise UserInputError(
+            "--no-cache and --verify exclude each other", remedy="give one of them"
+        )
     if no_cache:
         yield None
         return

@@ -53,7 +53,7 @@ def train(
     l2: Annotated[
         float | None,
         typer.Option(
-            min=0,
+            metavar="NUMBER",
             help="Fixed ℓ2 of the probe's head (default: cross-validated); of a whole network, "
             "that in Adam's gradient (default: 1e-4).",
         ),
@@ -112,11 +112,11 @@ def train(
     ] = None,
     rate_body: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Adam's rate, but for the head.", rich_help_panel=NETWORK),
+        typer.Option(metavar="0…1", help="Adam's rate, but for the head.", rich_help_panel=NETWORK),
     ] = None,
     rate_head: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Adam's rate of the head.", rich_help_panel=NETWORK),
+        typer.Option(metavar="0…1", help="Adam's rate of the head.", rich_help_panel=NETWORK),
     ] = None,
     all_pairs: Annotated[
         bool | None,
@@ -137,15 +137,16 @@ def train(
     flip_labels: Annotated[
         float | None,
         typer.Option(
-            min=0,
-            max=0.5,
+            metavar="0…0.5",
             help="Share of training labels turned round (Table 2).",
         ),
     ] = None,
     wise: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="Share of the trained weights (WiSE-FT).", rich_help_panel=NETWORK
+            metavar="0…1",
+            help="Share of the trained weights (WiSE-FT).",
+            rich_help_panel=NETWORK,
         ),
     ] = None,
     resume: Annotated[

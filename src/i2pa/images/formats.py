@@ -56,6 +56,7 @@ def begins_like_a_picture(head: bytes) -> bool:
     return (
         head.startswith(_PICTURE_HEADS)
         or head[4:8] == b"ftyp"
+        or (head[:2] == b"BM" and head[6:10] == bytes(4))
         or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
     )
 

@@ -26,6 +26,9 @@ LIST_SUFFIX = ".txt"
 # Enough to tell a list by its first lines.
 _HEAD = 1 << 14
 _CHUNK = 1 << 20
+# But for NUL and white space.
+_CONTROLS = frozenset({*range(1, 9), *range(14, 32)})
+_MOST_CONTROLS = 32
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -103,11 +106,18 @@ def open_list(place: Path) -> Iterator[BinaryIO]:
 
 
 def read_stdin(stdin: BinaryIO | None) -> bytes:
-    """All of `stdin` (the process's own where None). Raises UserInputError where it is closed."""
+    """All of `stdin` (the process's own where None).
+
+    Raises UserInputError where it is closed, or begins as no list does.
+    """
     try:
         if stdin is None and sys.stdin is None:
             raise OSError("it is closed")
-        return (stdin or sys.stdin.buffer).read()
+        file = stdin or sys.stdin.buffer
+        head = file.read(_HEAD)
+        # Before the rest, which of a device need not end.
+        _check_head(head)
+        return head + file.read()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise UserInputError(
@@ -115,6 +125,34 @@ def read_stdin(stdin: BinaryIO | None) -> bytes:
             where=STDIN,
             remedy="pipe a list of paths in, or name its file",
         ) from error
+
+
+def _check_head(head: bytes) -> None:
+    if begins_like_a_picture(head):
+        raise UserInputError(
+            "standard input is a picture, not a list of paths",
+            where=STDIN,
+            remedy="give the picture's path",
+        )
+    if _is_no_text(head):
+        raise UserInputError(
+            "standard input is no text, so no list of paths",
+            where=STDIN,
+            remedy="pipe a list of paths in, or name its file",
+        )
+
+
+def _is_no_text(head: bytes) -> bool:
+    """Names may hold odd bytes and signs that control a terminal, but not so many."""
+    if head.startswith(_UTF16):
+        return False
+    if len(head) == _HEAD and not head.strip(b"\0"):
+        return True
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return sum(byte in _CONTROLS for byte in head) > _MOST_CONTROLS
+    return False
 
 
 def names_in(file: BinaryIO) -> Iterator[str]:
@@ -147,20 +185,6 @@ def _ended_by_nul(file: BinaryIO) -> Iterator[bytes]:
         *whole, begun = (begun + chunk).split(b"\0")
         yield from whole
     yield begun
-
-
-def _all_of(stdin: BinaryIO | None) -> bytes:
-    """What comes on standard input. Raises UserInputError where there is none."""
-    try:
-        if stdin is None and sys.stdin is None:
-            raise OSError("it is closed")
-        return (stdin or sys.stdin.buffer).read()
-    except (OSError, ValueError) as error:
-        raise UserInputError(
-            f"no list can be read from standard input ({getattr(error, 'strerror', 0) or error})",
-            where=STDIN,
-            remedy="pipe a list of paths in, or name its file",
-        ) from error
 
 
 def _unquoted(line: str) -> str:

@@ -27,6 +27,7 @@ from i2pa.models.metadata import TIE_LIMIT, ModelMetadata
 from i2pa.models.preprocessing import transform_of
 from i2pa.models.registry import ModelFile, models_folder
 from i2pa.models.versions import library
+from i2pa.words import many
 
 AT_MOST = 0.01
 """The share of pairs turned round up to which an engine keeps a model's order."""
@@ -112,7 +113,10 @@ def check_engine(
             if progress:
                 progress(done, len(pictures))
     if len(ours) < 2:
-        raise DataError(f"{len(ours)} readable pictures make no pair", remedy="give more pictures")
+        raise DataError(
+            f"a pair takes two, and here {many(len(ours), 'readable picture')} came",
+            remedy="give more pictures",
+        )
     margin = metadata.temperature * TIE_LIMIT[metadata.link]
     found = agreement(
         np.array(ours), np.array(theirs), margin, np.array(spreads) if spreads else None

@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from i2pa.cores import usable_cores
+from i2pa.cores import MOST_THREADS, usable_cores
 from i2pa.errors import ModelError, UserInputError, require
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
@@ -130,10 +130,11 @@ def load_engine(
 
 
 def check_threads(threads: int | None) -> None:
-    """Raise UserInputError unless it is None or a whole number above 0."""
+    """Raise UserInputError unless it is None or a whole number from 1 to MOST_THREADS."""
     whole = isinstance(threads, Integral) and not isinstance(threads, bool)
-    good = threads is None or (whole and threads >= 1)
-    require(good, "threads", threads, "a whole number above 0, or None for all cores")
+    good = threads is None or (whole and 1 <= threads <= MOST_THREADS)
+    wanted = f"a whole number from 1 to {MOST_THREADS:,}, or None for all cores"
+    require(good, "threads", threads, wanted)
 
 
 def precision_named(name: str) -> str:

@@ -72,8 +72,13 @@ class OnnxEngine:
             )
         except Exception as error:
             # onnxruntime raises types of its own that it does not export.
+            why = str(error).splitlines()[0]
             raise ModelError(
-                f"cannot be loaded as an ONNX model ({str(error).splitlines()[0]})", where=where
+                "is no ONNX model, or a damaged one"
+                if "INVALID_PROTOBUF" in why
+                else f"cannot be loaded as an ONNX model ({why})",
+                where=where,
+                remedy="give a .onnx file, a run folder, or a model that i2pa models lists",
             ) from error
         if device == "cuda" and _CUDA not in self._session.get_providers():
             raise UserInputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,8 +21,17 @@ _PARALLEL = "module."
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of the file, in hexadecimal. Raises UserInputError where it cannot be read."""
+    """SHA-256 of the file, in hexadecimal.
+
+    Raises UserInputError where it cannot be read, or is no regular file: some devices never end.
+    """
     try:
+        if path.exists() and not path.is_file():
+            raise UserInputError(
+                "is a folder" if path.is_dir() else "is no regular file",
+                where=str(path),
+                remedy="give the file of the weights",
+            )
         return file_sha256(path)
     except OSError as error:
         raise UserInputError(
@@ -43,7 +53,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         except (SafetensorError, OSError, ValueError) as error:
             raise _unreadable(path) from error
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # What it warns of is refused in a line of ours.
+            warnings.filterwarnings("ignore", "Detected pickle protocol")
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         # Damaged pickles raise nearly anything, and a refusal advises to read the file unsafely.
         raise _unreadable(path) from error

@@ -37,7 +37,9 @@ def check_taste_folder(folder: Path, *, overwrite: bool = False) -> None:
     """
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise UserInputError("cannot be made a run folder", where=str(folder))
+        raise UserInputError(
+            "cannot be made a run folder", where=str(folder), remedy="name another"
+        )
     present = {path.name for path in folder.iterdir()} if folder.exists() else set()
     ours = {MODEL_FILE, digest_file(folder / MODEL_FILE).name, RUN_FILE, CARD_FILE}
     if present - ours or (RUN_FILE in present and not _is_personal(folder / RUN_FILE)):
@@ -69,7 +71,9 @@ def write_taste(taste: PersonalTaste, folder: Path) -> ModelFile:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserInputError(
-            f"cannot be made a run folder ({error.strerror or error})", where=str(folder)
+            f"cannot be made a run folder ({error.strerror or error})",
+            where=str(folder),
+            remedy="name another",
         ) from error
     for name in (RUN_FILE, CARD_FILE):
         (folder / name).unlink(missing_ok=True)

@@ -5,6 +5,7 @@ Nothing is trained but the head: the network stays the base model's.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -148,6 +149,8 @@ def personalize(
         raise UserInputError(
             "a taste needs both kept and rejected pictures", remedy="give --keep and --reject"
         )
+    if likes is not None and not os.path.lexists(likes):
+        raise UserInputError("no such file of posts", where=str(likes))
     if likes is not None and images is None:
         raise UserInputError(
             "the pictures of the posts are missing", remedy="give --images, their folder"

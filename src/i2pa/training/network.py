@@ -25,7 +25,7 @@ from i2pa.training.absolute import (
     likes_fit,
 )
 from i2pa.training.batches import Floats, LabelledPairs
-from i2pa.training.checkpoint import Subject
+from i2pa.training.checkpoint import Subject, make_run_folder
 from i2pa.training.features import Features, Progress
 from i2pa.training.feed import EarlyFeed, Feed, PictureFeed
 from i2pa.training.foldfile import remove_folds
@@ -180,7 +180,7 @@ def fit_network(
             facts.of(val_pairs, val_table),
         )
     network: Network = _pair_network(ranker, recipe, head) if absolute is None else absolute.network
-    folder.mkdir(parents=True, exist_ok=True)
+    make_run_folder(folder)
     with told_of_memory(recipe, folder), processes() as mine, journal(folder) as write:
         if mine.is_first:
             remove_half_written(folder)

@@ -31,7 +31,7 @@ from i2pa.models.metadata import ModelMetadata
 from i2pa.models.ranker import Ranker
 from i2pa.models.registry import CHECKPOINT_FILE, MODEL_FILE, ModelFile, digest_file
 from i2pa.training.card import model_card
-from i2pa.training.checkpoint import last_epoch, last_written
+from i2pa.training.checkpoint import last_epoch, last_written, make_run_folder
 from i2pa.training.curves import CURVES_FILE, draw_curves
 from i2pa.training.foldfile import holds_results_alone, remove_folds
 from i2pa.training.journal import EVENTS_FOLDER, METRICS_FILE, as_csv, remove_events
@@ -55,12 +55,7 @@ def write_run(model: TrainedModel, folder: Path, inputs: Mapping[str, str]) -> M
     What another run left there is removed. `run.json` comes last, so a folder without it is an
     unfinished run.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserInputError(
-            f"cannot be made a run folder ({error.strerror or error})", where=str(folder)
-        ) from error
+    make_run_folder(folder)
     if model.checkpoints is not None and folder.samefile(model.checkpoints):
         remove_half_written(folder)
         remove_results(folder)
