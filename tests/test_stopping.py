@@ -31,6 +31,14 @@ if moment == "parsing":
     import typer.main
     build = typer.main.get_command
     typer.main.get_command = lambda *given: (send(), build(*given))[1]
+if moment == "dropped":
+    import i2pa.cli.data
+    def need(job):
+        try:
+            send()
+        except KeyboardInterrupt:
+            pass
+    i2pa.cli.data.need_data = need
 if moment == "the end":
     import threading
     threading._register_atexit(send)
@@ -69,6 +77,15 @@ def test_no_command_imports_what_drops_a_stop(tmp_path: Path) -> None:
     done = stopped_at("pandas", "SIGUSR1", "posts", table, "-o", tmp_path / "posts.parquet")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "posts.parquet").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
+def test_a_stop_that_was_dropped_is_said(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    table = tmp_path / "posts.csv"
+    table.write_text("user_id,post_id,uploaded_at,likes\nu,a,2019-06-01T00:00:00Z,100\n")
+    done = stopped_at("dropped", "SIGTERM", "posts", table, "-o", tmp_path / "posts.parquet")
+    assert (done.returncode, done.stderr) == (130, "i2pa: stopped\n")
 
 
 def test_importing_i2pa_handles_no_signal() -> None:

@@ -183,6 +183,8 @@ def test_the_options_that_are_named_for_hessels_pairs_make_them(
         (["posts", "none.csv", "-o", "x"], 2, "none.csv: no such file"),
         (["posts", "export.csv", "-o", "x"], 1, "--map likes=like_total"),
         (["posts", "export.csv", "-o", "x", "--map", "likes"], 2, "lacks '='"),
+        (["posts", "export.csv", "-o", "-"], 2, "name a file to write"),
+        (["posts", "export.csv", "-o", "x", "--platform", ""], 2, "the platform is empty"),
         (["posts", "export.csv", "-o", "x", "--downloaded-at", "May"], 2, "no date or time"),
         (["pairs", "export.csv", "-o", "x"], 1, "i2pa posts export.csv -o posts.parquet"),
         (

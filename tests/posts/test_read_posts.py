@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -290,3 +294,79 @@ def test_a_quote_inside_a_bare_field_is_just_a_character(tmp_path):
     path = tmp_path / "inch.csv"
     path.write_text('post_id,user_id,uploaded_at,likes,caption\np,u,2020-01-01,5,a 5" screen\n')
     assert read_posts(path).posts["caption"].to_pylist() == ['a 5" screen']
+
+
+def test_arrow_reads_csv_where_it_handles_no_signal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main, read = [], pa_csv.read_csv
+
+    def watched(*given: object) -> pa.Table:
+        main.append(threading.current_thread() is threading.main_thread())
+        return read(*given)
+
+    monkeypatch.setattr(pa_csv, "read_csv", watched)
+    assert read_rows(tmp_path, ROW, "too,few").kept == 1
+    assert main == [False]
+
+
+def test_numbers_with_underscores_are_broken(tmp_path: Path) -> None:
+    read = read_rows(tmp_path, ROW, "p2,u,2019-06-01,,1_000,,image,1", "p3,u,2019-06-01,,5,,,1_0")
+    assert rejects(read) == [
+        (3, "likes is not a whole number", "1_000"),
+        (4, "image_count is not a whole number", "1_0"),
+    ]
+
+
+def test_rejects_come_by_file_and_row(tmp_path: Path) -> None:
+    header = "post_id,user_id,uploaded_at,likes\n"
+    rows = ["a,u,2019-06-01,5", "a,u,2019-06-01,5", "b,u,soon,5", "c", "d,u,2019-06-01,x"]
+    for name in ("z.csv", "a.csv"):
+        (tmp_path / name).write_text(header + "\n".join(rows))
+    read = read_posts([tmp_path / "z.csv", tmp_path / "a.csv"])
+    places = [(Path(r["file"]).name, r["row"]) for r in read.rejects.to_pylist()]
+    assert places == [(name, row) for name in ("z.csv", "a.csv") for row in range(2, 7)][1:]
+
+
+def test_all_missing_columns_are_named_and_each_spare_one_is_offered_once(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        read_rows(tmp_path, "1,x", header="pid,thing")
+    assert "post_id and for user_id and for uploaded_at and for likes" in str(caught.value)
+    assert str(caught.value).count("=pid") == 1
+    with pytest.raises(DataError) as caught:
+        read_posts(tmp_path / "posts.csv", platform="instagram")
+    assert "uploaded_at" not in str(caught.value)
+
+
+@pytest.mark.parametrize("start", ['{"post_id": "a0", "likes": 3}\n', '[\n{"post_id"', "{\n"])
+def test_json_that_is_forced_to_be_csv_is_told(start: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(start)
+    with pytest.raises(DataError, match=r"seems to be JSON.*--format jsonl"):
+        read_posts(path, "csv")
+
+
+def test_an_empty_platform_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserInputError, match="platform is empty"):
+        read_posts(tmp_path / "a.csv", platform=" ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such files")
+def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.csv")
+    with pytest.raises(UserInputError, match="no regular file"):
+        read_posts(tmp_path / "a.csv")
+
+
+def test_tables_in_a_folder_are_not_left_out_silently(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv", "c.tsv", "d.jsonl", "posts.parquet", "x.rejects.csv"):
+        (tmp_path / name).write_text("post_id\n")
+    (tmp_path / "empty.json").touch()
+    with pytest.raises(UserInputError, match=r"a\.csv, b\.csv, c\.tsv and 1 more; name its files"):
+        read_posts(tmp_path)
+    node = {"shortcode": "BAtmQcgIpQY", "owner": {"id": "7"}, "date": 1453132800}
+    node |= {"edge_media_preview_like": {"count": 5}, "__typename": "GraphImage"}
+    (tmp_path / "p.json").write_text(json.dumps({"node": node, "instaloader": {}}))
+    read = read_posts(tmp_path)
+    assert read.kept == 1
+    assert "read as instaloader, without a.csv, b.csv, c.tsv and 1 more" in read.warnings[0]

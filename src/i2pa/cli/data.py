@@ -124,6 +124,8 @@ def need_data(job: str) -> None:
 
 def check_output(out: Path, *inputs: Path) -> None:
     """Refuse an impossible output before the work, not after it."""
+    if str(out) == "-":
+        raise UserInputError("-o -: stdout is no place for it", remedy="name a file to write")
     if out.is_dir():
         raise UserInputError("is a folder", where=str(out), remedy="name a file to write")
     check_text_name(out)

@@ -238,6 +238,8 @@ def _count(name: str, kind: str) -> tuple[str, str]:
         number = (
             f"CASE WHEN {text} IN {_EMPTY_WORDS} THEN NULL "
             f"WHEN regexp_full_match({text}, '[+-]?[0-9]{{1,18}}') THEN {text}::BIGINT "
+            # DuckDB reads 1_000 as 1000.
+            f"WHEN contains({text}, '_') THEN NULL "
             f"ELSE {_whole(f'try_cast({text} AS DOUBLE)')} END"
         )
         return number, f"({number}) IS NULL AND coalesce({text} NOT IN {_EMPTY_WORDS}, false)"

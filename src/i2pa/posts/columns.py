@@ -51,12 +51,14 @@ def match_columns(
     *,
     where: str,
     spared: Container[str] = (),
+    doubtful: Container[str] = (),
     hint: str = "",
 ) -> dict[str, str]:
     """Our column names to the names `found` in one export.
 
     `mapping` ({ours: theirs}) wins over aliases; columns in `spared` may be missing, "likes" there
-    meaning any measure; `hint` is another way out. Raises UserInputError for a map that names a
+    meaning any measure; those in `doubtful` may too, but are named beside others that may not.
+    `hint` is another way out. Raises UserInputError for a map that names a
     column nobody has, DataError when a required column is missing.
     """
     mapping = dict(mapping or {})
@@ -82,7 +84,7 @@ def match_columns(
     if not any(measure in mapping for measure in MEASURES):
         missing.append("likes")
     missing = [ours for ours in missing if ours not in spared]
-    if missing:
+    if any(ours not in doubtful for ours in missing):
         spare = [name for name in found if name not in taken]
         wanted = ["likes, views or score" if ours == "likes" else ours for ours in missing]
         maps = " ".join(f"--map {ours}={_guess(ours, spare)}" for ours in missing)
@@ -98,11 +100,12 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.casefold()).strip("_")
 
 
-def _guess(ours: str, spare: Sequence[str]) -> str:
-    """The unused column most like any alias, to put into the suggested --map."""
+def _guess(ours: str, spare: list[str]) -> str:
+    """The unused column most like any alias, to put into the suggested --map; now it is used."""
     for alias in ALIASES[ours]:
         close = difflib.get_close_matches(alias, spare, n=1, cutoff=0.5)
         if close:
+            spare.remove(close[0])
             return close[0]
     return "COLUMN"
 

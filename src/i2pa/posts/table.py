@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from i2pa.errors import DataError, UserInputError, require
 from i2pa.files import check_not_input, check_text_name, whole_file
-from i2pa.posts.clean import Cleaned, Count, clean, on_instagram, tells_times
+from i2pa.posts.clean import INSTAGRAM, Cleaned, Count, clean, on_instagram, tells_times
 from i2pa.posts.columns import match_columns
 from i2pa.posts.database import database
 from i2pa.posts.download_time import as_download_time
@@ -106,7 +106,10 @@ def read_posts(
     require(is_map, "columns", columns, "a mapping, such as {'likes': 'like_count'}")
     for name, text in (("format", format), ("platform", platform)):
         require(text is None or isinstance(text, str), name, text, "text")
-    platform = (platform or "").strip().lower() or None
+    if platform is not None:
+        platform = platform.strip().lower()
+        if not platform:
+            raise UserInputError("the platform is empty", remedy="name it, as instagram, or none")
     if out is not None:
         check_not_input(out, *files)
     typed, broken, notes = [], [], Counter[str]()
@@ -134,7 +137,7 @@ def read_posts(
         if source.warning and not any(source.warning in warning for warning in warnings):
             warnings.append(f"{file}: {source.warning}")
     unique, twice = _first_of_each(pa.concat_tables(typed), places)
-    rejects = pa.concat_tables([*broken, twice])
+    rejects = _in_order(pa.concat_tables([*broken, twice]), places)
     n_read = unique.num_rows + rejects.num_rows
     if n_read == 0:
         raise DataError("there are no posts in it", where=str(files[0]))
@@ -197,7 +200,13 @@ def _read_one(
     downloaded_at: datetime | None,
 ) -> tuple[Cleaned, Raw]:
     spared = {"likes"} if source.no_likes else set[str]()
-    names = match_columns(source.names, columns, where=str(file), spared={*spared, "uploaded_at"})
+    told = {"uploaded_at"} if platform == INSTAGRAM else set[str]()
+    names = match_columns(
+        *(source.names, columns),
+        where=str(file),
+        spared=spared | told,
+        doubtful={"uploaded_at"},
+    )
     raw = source.read(list(dict.fromkeys(names.values())))
     if "uploaded_at" not in names:
         said = raw.columns[names["platform"]].cast(pa.string()) if "platform" in names else None
@@ -233,6 +242,15 @@ def _first_of_each(typed: pa.Table, files: Sequence[str]) -> tuple[pa.Table, pa.
     mask[later.to_numpy()] = False
     rejects = pa.table([names, twice["row"], reason, twice["post_id"]], schema=REJECTS)
     return typed.filter(pa.array(mask)), rejects
+
+
+def _in_order(rejects: pa.Table, files: Sequence[str]) -> pa.Table:
+    """Rejects by file, in the order given, and row."""
+    place = pc.index_in(rejects["file"], pa.array(files, pa.string()))
+    keys = pa.table({"place": place, "row": rejects["row"]})
+    return rejects.take(
+        pc.sort_indices(keys, sort_keys=[("place", "ascending"), ("row", "ascending")])
+    )
 
 
 def _most_frequent(reasons: pa.ChunkedArray) -> tuple[Count, ...]:

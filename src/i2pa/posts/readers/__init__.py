@@ -6,11 +6,18 @@ A reader only says what is written; `clean` decides what it means.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from i2pa.errors import DataError, UserInputError
 from i2pa.files import check_text_name
-from i2pa.posts.readers.detect import detect_format, export_files, refuse_zip
+from i2pa.posts.readers.detect import (
+    detect_format,
+    export_files,
+    named,
+    refuse_zip,
+    tables_in,
+)
 from i2pa.posts.readers.hessel import open_hessel
 from i2pa.posts.readers.instagram import open_export, open_graph
 from i2pa.posts.readers.instaloader import open_instaloader
@@ -50,6 +57,8 @@ def open_sources(path: Path, file_format: str | None = None) -> list[tuple[Path,
         )
     if not path.exists():
         raise UserInputError("no such file", where=str(path))
+    if not path.is_file() and not path.is_dir():
+        raise UserInputError("is no regular file", where=str(path), remedy="save it as one first")
     check_text_name(path)
     try:
         if path.is_file() and path.stat().st_size == 0:
@@ -66,6 +75,12 @@ def open_sources(path: Path, file_format: str | None = None) -> list[tuple[Path,
             files = export_files(path)
         if not files:
             raise DataError("the folder holds no posts_1.json", where=str(path))
-        return [(file, _OPENERS[chosen](file)) for file in files]
+        opened = [(file, _OPENERS[chosen](file)) for file in files]
+        if path.is_dir() and (tables := tables_in(path)):
+            first, source = opened[0]
+            left = f"read as {chosen}, without {named(tables)}: name the files to read them"
+            warning = "; ".join(filter(None, (source.warning, left)))
+            opened[0] = first, replace(source, warning=warning)
+        return opened
     except OSError as error:
         raise UserInputError(f"cannot be read ({error.strerror})", where=str(path)) from error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from i2pa.errors import DataError, UserInputError
@@ -113,13 +114,42 @@ def _detect_folder(folder: Path) -> str:
         return "smp"
     if export_files(folder):
         return "instagram-export"
-    if dump_files(folder):
+    tables = tables_in(folder)
+    dumps = dump_files(folder)
+    if tables and not any(_is_dump(file) for file in dumps):
+        raise UserInputError(
+            f"is a folder of {named(tables)}", where=str(folder), remedy="name its files"
+        )
+    if dumps:
         return "instaloader"
     raise UserInputError(
         "is a folder, and holds no export that is known",
         where=str(folder),
         remedy="name its files, or a folder of Instaloader, Instagram's export or SMP",
     )
+
+
+def _is_dump(file: Path) -> bool:
+    try:
+        return is_dump(load_json(file))
+    except UnreadableError:
+        return False
+
+
+def tables_in(folder: Path) -> list[Path]:
+    """Files in a folder that are tables by their suffix, but for what `i2pa posts` writes."""
+    return sorted(
+        file
+        for file in folder.iterdir()
+        if _BY_SUFFIX.get(file.suffix.lower(), "parquet") != "parquet"
+        and not file.name.endswith(".rejects.csv")
+    )
+
+
+def named(files: Sequence[Path]) -> str:
+    """The names of the first of some files."""
+    more = f" and {len(files) - 3:,} more" if len(files) > 3 else ""
+    return ", ".join(file.name for file in files[:3]) + more
 
 
 def export_files(folder: Path) -> list[Path]:

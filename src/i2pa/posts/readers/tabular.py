@@ -20,11 +20,13 @@ import pyarrow.parquet as pq
 
 from i2pa.errors import DataError
 from i2pa.posts.readers.source import Raw, Source, as_text
+from i2pa.posts.readers.undisturbed import read_csv
 
 # A record must fit in one block, so this also bounds the longest caption.
 _BLOCK_BYTES = 1 << 25
 
 OPEN_QUOTE = "holds lines that are rows: is a quote left open?"
+_JSON = re.compile(r'\s*(\{\s*("|$)|\[\s*(\{|$))')
 _NUMBER_OR_TIME = re.compile(r"[-+]?[0-9][0-9.:TZ+ -]*")
 
 
@@ -39,6 +41,12 @@ def open_csv(path: Path, delimiter: str | None = None) -> Source:
             )
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         first = file.readline(1 << 20)
+        if _JSON.match(first):
+            raise DataError(
+                "seems to be JSON or JSON Lines, not a table",
+                where=str(path),
+                remedy="leave --format out, or name another, such as --format jsonl",
+            )
         separator = delimiter or max(",;\t", key=first.count)
         file.seek(0)
         try:
@@ -68,7 +76,7 @@ def _read_csv(path: Path, separator: str, names: Sequence[str], wanted: Sequence
         return "skip"
 
     try:
-        table = pa_csv.read_csv(
+        table = read_csv(
             path,
             # One thread, or broken rows would come without their numbers.
             pa_csv.ReadOptions(
