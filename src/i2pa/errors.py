@@ -111,7 +111,7 @@ MOST_SEED = 2**63 - 1
 
 def require_seed(seed: object) -> None:
     """Raise ArgumentError unless `seed` is one that every random choice can start from."""
-    good = isinstance(seed, Integral) and 0 <= seed <= MOST_SEED
+    good = isinstance(seed, Integral) and 0 <= int(seed) <= MOST_SEED
     require(good, "seed", seed, f"a whole number from 0 to {MOST_SEED}")
 
 

@@ -92,9 +92,9 @@ def split_pairs(
         raise UserInputError(
             f"cannot split by {by!r}", remedy=f"choose from {', '.join(get_args(By))}"
         )
+    wanted = _wanted(pairs.num_rows, fractions, counts)
     if pairs.num_rows == 0:
         raise DataError("there is no pair to split")
-    wanted = _wanted(pairs.num_rows, fractions, counts)
     if by == "time":
         rest = list(counts).index(REST) if counts is not None and REST in counts else 0
         part = _by_time(pairs, wanted, rest)
