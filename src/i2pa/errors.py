@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any, Literal, TypeAlias
 
 FailureKind: TypeAlias = Literal[
@@ -102,6 +103,16 @@ def require(holds: bool, name: str, value: object, wanted: str, *, remedy: str =
     """Raise ArgumentError unless the argument is what it must be."""
     if not holds:
         raise ArgumentError(name, value, wanted, remedy=remedy)
+
+
+MOST_SEED = 2**63 - 1
+"""Of what torch takes a little is left to tell seeds of weights from seeds of new layers."""
+
+
+def require_seed(seed: object) -> None:
+    """Raise ArgumentError unless `seed` is one that every random choice can start from."""
+    good = isinstance(seed, Integral) and 0 <= int(seed) <= MOST_SEED
+    require(good, "seed", seed, f"a whole number from 0 to {MOST_SEED}")
 
 
 class DataError(I2paError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import glob
 import hashlib
@@ -21,6 +22,7 @@ FAILED_DISK = frozenset(_FULL | {errno.EIO})
 
 # What `mkstemp` puts after a prefix.
 _RANDOM_SIGNS = 8
+_HEAD = 1 << 16
 
 
 @contextmanager
@@ -66,6 +68,27 @@ def check_not_input(path: str | os.PathLike[str], *inputs: str | os.PathLike[str
         raise UserInputError(
             "is the input itself", where=str(path), remedy="name another file to write"
         )
+
+
+def check_input(path: Path, what: str) -> None:
+    """Raise UserInputError where there is no regular file to read; `what` it should be."""
+    if path.is_dir():
+        raise UserInputError("is a folder", where=str(path), remedy=f"name {what}")
+    if not path.exists():
+        raise UserInputError("no such file", where=str(path))
+    if not path.is_file():
+        raise UserInputError("is no regular file", where=str(path), remedy=f"name {what}")
+
+
+def begins_as_text(path: Path) -> bool:
+    """Whether a file begins with UTF-8 text, as a CSV does and a Parquet does not."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in head
 
 
 def check_text_name(path: str | os.PathLike[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from i2pa.audit import Audit, Check, audit_pairs
 from i2pa.audit.concentration import gini
 from i2pa.audit.duplicates import connected, near_groups, near_pairs
 from i2pa.audit.pictures import read_pictures
+from i2pa.audit.report import rows
 from i2pa.errors import DataError, UserInputError
 from i2pa.pairs.schema import with_metadata
 from i2pa.posts import POSTS
@@ -167,3 +169,54 @@ def test_a_list_of_nothing_is_refused() -> None:
         audit_pairs(pairs_of(2), posts=posts)
     with pytest.raises(DataError, match="weights must be"):
         audit_pairs(pairs_of(2, weight=[-1.0, 1.0]))
+
+
+def test_pictures_that_are_not_there_are_still_compared_by_name(folder: Path) -> None:
+    table = pairs_of(
+        4,
+        winner_image=["0.jpg", "gone.jpg", "red.png", "1.jpg"],
+        loser_image=["gone.jpg", "0.jpg", "red.png", "0.jpg"],
+        split=["train", "test", None, None],
+    )
+    found = check(audit_pairs(table, images=[folder]), "contradicting_pairs")
+    assert (found.value, found.n, found.verdict) == (3, 4, "breaks the rule")
+    assert "(to the eye in 2 of 4 pairs, by name in the others)" in found.says
+    unseen = audit_pairs(table.slice(0, 2), images=[folder])
+    found = check(unseen, "contradicting_pairs")
+    assert (found.value, found.verdict) == (2, "breaks the rule")
+    assert "no pair has both pictures in the folders given" in found.says
+
+
+def test_parts_without_a_picture_are_not_checked_by_content(folder: Path) -> None:
+    table = pairs_of(
+        2, winner_image=["x", "0.jpg"], loser_image=["y", "1.jpg"], split=["train", None]
+    )
+    skipped = {skip.name for skip in audit_pairs(table, images=[folder]).not_checked}
+    assert {f"{kind}_pictures_shared_by_splits" for kind in ("equal", "near")} <= skipped
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({"winner_id": ["a", None]}, "column winner_id: 1 of 2 values are empty"),
+        ({"loser_id": None}, "column loser_id: 2 of 2 values are empty"),
+        ({"delta_s": [1.0, -0.5]}, "column delta_s: 1 of 2 values are below 0; the winner"),
+        (
+            {"winner_s": [1.0, 2.0], "loser_s": [2.0, 1.0]},
+            "column winner_s: 1 of 2 values are below loser_s",
+        ),
+        ({"split": ["dev", None]}, "column split: 1 of 2 values are none of train, val, test"),
+    ],
+)
+def test_columns_that_say_what_no_pair_can_are_refused(
+    columns: dict[str, list[object] | None], says: str
+) -> None:
+    with pytest.raises(DataError, match=says):
+        audit_pairs(pairs_of(2, **columns))
+
+
+def test_one_pair_is_no_plural() -> None:
+    audit = audit_pairs(pairs_of(1, user_id=["a"], split=["train"]))
+    said = [*(line.says for line in audit.checks), *map(str, rows(audit.checks))]
+    assert not [line for line in said if re.search(r"\b1 (pair|picture|user)s", line)]
+    assert check(audit, "users_shared_by_splits").says == "0 of 1 user in more than one part"

@@ -75,6 +75,8 @@ def test_balance_writes_pairs_that_train_can_read(
         (["--balance", "time"], 2, "go together"),
         (["-o", "x"], 2, "go together"),
         (["--html", "."], 2, "is a folder"),
+        (["--html", "a.parquet"], 2, "a.parquet: is no name for a page; name it .html"),
+        (["--balance", "time", "-o", "y.html", "--html", "./y.html"], 2, "name one file"),
         (["--posts", "none.parquet"], 2, "no such file"),
         (["--images", "none"], 2, "no such folder"),
     ],
@@ -201,3 +203,21 @@ def test_names_that_are_no_text_and_columns_twice_are_one_line(
         assert (got, out) == (code, ""), arguments
         assert says in err
         assert len(err.splitlines()) == 1
+
+
+def test_what_is_no_file_of_pairs_is_said_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    binary, out = tmp_path / "binary.parquet", tmp_path / "out.parquet"
+    binary.write_bytes(bytes(range(256)) * 9)
+    for arguments, code, says in (
+        (("audit", os.devnull), 2, "is no regular file; name a file of pairs"),
+        (("split", os.devnull, "-o", out), 2, "is no regular file; name a file of pairs"),
+        (("pairs", os.devnull, "--levels", "-o", out), 2, "no regular file; name a CSV of image,"),
+        (("pairs", binary, "--levels", "-o", out), 1, "it is no text in UTF-8; levels come from"),
+        (("audit", binary), 1, "neither a pairs.parquet nor a CSV (no text in UTF-8)"),
+    ):
+        got, said, err = run(capsys, *arguments)
+        assert (got, said, len(err.splitlines())) == (code, "", 1), arguments
+        assert says in err
+    assert not out.exists()

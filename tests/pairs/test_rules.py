@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from plain_posts import make_posts
 
+from i2pa.audit import audit_pairs
 from i2pa.errors import UserInputError
 from i2pa.pairs import (
     PAPER,
@@ -17,6 +18,7 @@ from i2pa.pairs import (
     PairRules,
     build_pairs,
     probability_discriminable,
+    split_pairs,
     within_days,
 )
 
@@ -78,6 +80,7 @@ def test_numbers_that_mean_nothing_are_refused(wrong: dict[str, object]) -> None
         ({"min_age_days": 1e300}, "min_age_days is 1e+300, but must be at most 100,000"),
         ({"min_age_days": -(10**400)}, "but must be a finite number from 0"),
         ({"min_likes": 10**400}, "but must be at most 1,000,000,000,000,000,000"),
+        ({"sigma": 1e-300}, "sigma is 1e-300, but must be at least 1e-06"),
         ({"sigma": 1e300}, "sigma is 1e+300, but must be at most 1,000,000"),
     ],
 )
@@ -97,3 +100,28 @@ def test_the_widest_window_lets_all_posts_pair() -> None:
 def test_pairs_of_two_users_are_not_counted_by_user() -> None:
     with pytest.raises(UserInputError, match="max_pairs_per_user and same_user=False do not go"):
         PairRules(same_user=False, max_pairs_per_user=3)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_smallest_spread_is_computed_without_a_warning() -> None:
+    built = build_pairs(make_posts({}, {"likes": 300}), replace(PAPER, sigma=1e-6))
+    assert built.pairs["p"].to_pylist() == [1.0]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_seeds_are_bounded_alike(seed: int) -> None:
+    posts = make_posts({}, {"likes": 300})
+    pairs = build_pairs(posts, PAPER).pairs
+    for call in (
+        lambda: build_pairs(posts, PAPER, seed=seed),
+        lambda: split_pairs(pairs, seed=seed),
+        lambda: audit_pairs(pairs, seed=seed),
+    ):
+        with pytest.raises(UserInputError, match=f"seed is {seed}, but must be a whole number fro"):
+            call()
+
+
+def test_one_like_is_no_plural() -> None:
+    rules = replace(PAPER, min_likes=1, max_caption_words=1)
+    funnel = build_pairs(make_posts({}, {"likes": 300}), rules).funnel
+    assert {"at least 1 like", "at most 1 caption word"} <= {step.rule for step in funnel}

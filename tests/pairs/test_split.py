@@ -71,7 +71,12 @@ def test_a_shared_picture_file_shows_in_the_proof() -> None:
 
 
 def test_what_cannot_be_split() -> None:
-    with pytest.raises(DataError, match="pairs are of one user"):
+    with pytest.raises(DataError, match="there is no pair to split"):
+        split_pairs(pairs_by({}))
+    of_two = pairs_by({"a": 5}).set_column(1, "user_id", pa.nulls(5, pa.string()))
+    with pytest.raises(DataError, match=r"of two users.*; split by pair or by time"):
+        split_pairs(of_two)
+    with pytest.raises(DataError, match=r"pairs are of one user.*; ask for fewer parts, or split"):
         split_pairs(pairs_by({"a": 5}))
     with pytest.raises(DataError, match="of 2 users"):
         split_pairs(pairs_by({"a": 5, "b": 5}))

@@ -23,7 +23,6 @@ Verdict = Literal[
     "not a rule of this list",
     "well spread",
     "few users dominate",
-    "for information",
 ]
 LEAKS: Verdict = "leaks"
 CLEAN: Verdict = "no sign of a leak"
@@ -33,7 +32,6 @@ BROKEN: Verdict = "breaks the rule"
 NO_RULE: Verdict = "not a rule of this list"
 SPREAD: Verdict = "well spread"
 DOMINATED: Verdict = "few users dominate"
-INFORMATION: Verdict = "for information"
 
 FEWEST_USERS = 10
 """With fewer (of equal size), a bootstrap over users is too narrow to be trusted."""

@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from i2pa.audit.codes import decode_posts, upload_times
-from i2pa.errors import DataError, UserInputError
-from i2pa.files import check_text_name
+from i2pa.errors import DataError
+from i2pa.files import begins_as_text, check_input, check_text_name
 from i2pa.pairs.schema import PAIRS, TIME, check_pairs_table, read_pairs, with_metadata
+from i2pa.pairs.split import PARTS
 from i2pa.words import many
 
 Floats = npt.NDArray[np.float64]
@@ -30,6 +31,8 @@ RELEASED = ("Low_popularity", "High_popularity")
 """Columns of the authors' released lists: two Instagram shortcodes, the loser first."""
 
 SEPARATOR = "\x1f"
+
+_WINNER_FIRST = "the winner, with the larger S, comes first"
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,7 @@ def read_pair_list(path: str | os.PathLike[str]) -> tuple[pa.Table, tuple[str, .
     Raises UserInputError where there is no such file, DataError where it is neither.
     """
     file = Path(path)
-    if file.is_dir():
-        raise UserInputError("is a folder", where=str(file), remedy="name a file of pairs")
-    if not file.is_file():
-        raise UserInputError("no such file", where=str(file))
+    check_input(file, "a file of pairs")
     check_text_name(file)
     with file.open("rb") as opened:
         head = opened.read(4)
@@ -94,14 +94,18 @@ def read_pair_list(path: str | os.PathLike[str]) -> tuple[pa.Table, tuple[str, .
     return (read_pairs(file), ()) if head == b"PAR1" else _read_released(file)
 
 
-def shape(table: pa.Table) -> PairList:
-    """A pairs table as a PairList. Raises DataError where it has no pair or no positive weight."""
+def shape(table: pa.Table, where: str = "") -> PairList:
+    """A pairs table, from `where`, as a PairList.
+
+    Raises DataError where it has no pair or no positive weight, or columns say what no pair can.
+    """
     check_pairs_table(table)
     if table.num_rows == 0:
-        raise DataError("there is no pair to audit")
+        raise DataError("there is no pair to audit", where=where)
     weight = table["weight"].fill_null(1.0).to_numpy().astype(np.float64)
     if not (np.isfinite(weight).all() and weight.min() >= 0 and weight.sum() > 0):
-        raise DataError("weights must be numbers from 0, not all 0")
+        raise DataError("weights must be numbers from 0, not all 0", where=where)
+    _check_columns(table, where)
     return PairList(
         table=table,
         users=_units(table),
@@ -112,7 +116,40 @@ def shape(table: pa.Table) -> PairList:
     )
 
 
+def _check_columns(table: pa.Table, where: str) -> None:
+    """Refuse pairs without a post, of a winner that lost, or of a part that is none."""
+    known = pa.array([*PARTS, None], pa.string())
+    no_part = pc.invert(pc.is_in(table["split"], value_set=known))
+    parts = ", ".join(PARTS)
+    for column, bad, fault, remedy in (
+        *(
+            (f"{side}_id", pc.is_null(table[f"{side}_id"]), "are empty", "fill in the posts' ids")
+            for side in ("winner", "loser")
+        ),
+        ("delta_s", pc.less(table["delta_s"], 0), "are below 0", _WINNER_FIRST),
+        (
+            "winner_s",
+            pc.less(table["winner_s"], table["loser_s"]),
+            "are below loser_s",
+            _WINNER_FIRST,
+        ),
+        ("split", no_part, f"are none of {parts}", "split again with: i2pa split"),
+    ):
+        n = pc.sum(bad).as_py()
+        if n:
+            raise DataError(
+                f"column {column}: {n:,} of {many(table.num_rows, 'value')} {fault}",
+                where=where,
+                remedy=remedy,
+            )
+
+
 def _read_released(file: Path) -> tuple[pa.Table, tuple[str, ...]]:
+    remedy = f"give what i2pa pairs wrote, or a CSV with the columns {','.join(RELEASED)}"
+    if not begins_as_text(file):
+        raise DataError(
+            "neither a pairs.parquet nor a CSV (no text in UTF-8)", where=str(file), remedy=remedy
+        )
     ragged: list[int] = []
 
     def skip(row: pa_csv.InvalidRow) -> str:
@@ -133,7 +170,7 @@ def _read_released(file: Path) -> tuple[pa.Table, tuple[str, ...]]:
         raise DataError(
             f"neither a pairs.parquet nor a CSV ({reason})",
             where=str(file),
-            remedy=f"give what i2pa pairs wrote, or a CSV with the columns {','.join(RELEASED)}",
+            remedy=remedy,
         ) from error
     if any(names.count(name) != 1 for name in RELEASED):
         raise DataError(

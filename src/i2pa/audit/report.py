@@ -135,7 +135,9 @@ def _html_table(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
 def _value(check: Check) -> str:
     if check.unit in ("share of pairs", "share"):
         return f"{100 * check.value:.2f} %"
-    return f"{check.value:.3f}" if check.unit == "0 to 1" else f"{check.value:,.0f} {check.unit}"
+    if check.unit == "0 to 1":
+        return f"{check.value:.3f}"
+    return many(int(check.value), check.unit.removesuffix("s"))
 
 
 def _interval(low: float | None, high: float | None) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from i2pa.audit.checks import BROKEN, INFORMATION, KEPT, NO_RULE, Check, Skipped, Verdict
+from i2pa.audit.checks import BROKEN, KEPT, NO_RULE, Check, Skipped, Verdict
 from i2pa.audit.codes import (
     SHARDS_FOLLOW_USERS_UNTIL,
     decode_shortcodes,
@@ -20,6 +20,7 @@ from i2pa.audit.codes import (
 )
 from i2pa.audit.pairlist import Bools, Ints, PairList
 from i2pa.pairs.schema import rules_json
+from i2pa.words import many
 
 PAPER_DATES = 10
 SETTLED_DAYS = 30
@@ -55,7 +56,7 @@ def check_dates(pairs: PairList) -> Check:
     return _count(
         *(pairs, "dates_10_or_more_apart", "UTC dates 10 or more apart", far, len(gaps)),
         verdict=KEPT if not far else NO_RULE if other_window else BROKEN,
-        says=f"{far:,} of {len(gaps):,} pairs have UTC dates 10 or more apart"
+        says=f"{far:,} of {many(len(gaps), 'pair')} have UTC dates 10 or more apart"
         + (", which the rules recorded in the file allow" if far and other_window else ""),
     )
 
@@ -69,7 +70,7 @@ def check_repeats(pairs: PairList) -> Check:
     return _count(
         *(pairs, "repeated_pictures", "pictures in more than one pair", repeated, len(counts)),
         verdict=KEPT if not repeated else NO_RULE if allowed else BROKEN,
-        says=f"{repeated:,} of {len(counts):,} pictures are in more than one pair"
+        says=f"{repeated:,} of {many(len(counts), 'picture')} are in more than one pair"
         + (", which the rules recorded in the file allow" if repeated and allowed else ""),
     )
 
@@ -106,9 +107,10 @@ def check_shards(pairs: PairList) -> tuple[Check | Skipped, Shards | None]:
         users=None,
         verdict=verdict,
         unit="share",
-        says=f"the two codes share a shard in {equal:,} of {n:,} pairs before 2016-06-24 00:08 UTC "
-        f"(so those are pairs of one user) and in {found.after[1]:,} of {found.after[0]:,} after "
-        f"it, when a shard no longer follows the user; {found.straddling[0]:,} pairs straddle it",
+        says=f"the two codes share a shard in {equal:,} of {many(n, 'pair')} before 2016-06-24 "
+        f"00:08 UTC (so those are pairs of one user) and in {found.after[1]:,} of "
+        f"{found.after[0]:,} after it, when a shard no longer follows the user; "
+        f"{many(found.straddling[0], 'pair')} straddle it",
     )
     return check, found
 
@@ -133,8 +135,8 @@ def check_ages(pairs: PairList, posts: pa.Table) -> Check | Skipped:
     return _count(
         *(pairs, "young_posts", "a post under 30 days old when counted", young, known.size),
         verdict=KEPT if not young else NO_RULE if off else BROKEN,
-        says=f"in {young:,} of {known.size:,} pairs a post was under 30 days old when its likes or "
-        f"views were read (the younger one's age: median {np.median(known):.1f} days)"
+        says=f"in {young:,} of {many(known.size, 'pair')} a post was under 30 days old when its "
+        f"likes or views were read (the younger one's age: median {np.median(known):.1f} days)"
         + (", so it was still collecting them" if young else ""),
     )
 
@@ -146,7 +148,7 @@ def _count(
     pictures = name == "repeated_pictures"
     return Check(
         *(name, title, value, None, None, n, users),
-        verdict=verdict if n else INFORMATION,
+        verdict=verdict,
         unit="pictures" if pictures else "pairs",
         says=says,
     )

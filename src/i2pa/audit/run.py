@@ -20,7 +20,7 @@ from i2pa.audit.pairlist import PairList, read_pair_list, shape
 from i2pa.audit.pictures import Pictures, read_pictures
 from i2pa.audit.rules import Shards
 from i2pa.audit.verdict import Overall, overall
-from i2pa.errors import require
+from i2pa.errors import require, require_seed
 from i2pa.images.failure import Failure
 from i2pa.images.named import Folders
 from i2pa.posts.schema import POSTS, check_posts_columns, check_posts_table
@@ -88,23 +88,22 @@ def audit_pairs(
     by user and intervals resample users `draws` times; without user ids both go by pair and a
     warning says so. `progress` is called with (done, total) pictures.
     Raises UserInputError for a file or folder that does not exist, DataError where there is no
-    pair.
+    pair, or columns say what no pair can.
     """
     notes: tuple[str, ...] = ()
-    source = "pairs"
+    source, where = "pairs", ""
     check_posts_table(posts)
     if posts is not None:
         check_posts_columns(posts)
-    for name, number in (("draws", draws), ("seed", seed)):
-        least = 1 if name == "draws" else 0
-        good = isinstance(number, Integral) and number >= least
-        require(good, name, number, f"a whole number from {least}")
+    good = isinstance(draws, Integral) and draws >= 1
+    require(good, "draws", draws, "a whole number from 1")
+    require_seed(seed)
     if not isinstance(pairs, pa.Table):
         is_path = isinstance(pairs, (str, os.PathLike))
         require(is_path, "pairs", pairs, "a pyarrow Table or the path of a file")
-        source = Path(pairs).name
+        source, where = Path(pairs).name, str(pairs)
         pairs, notes = read_pair_list(pairs)
-    listed = shape(pairs)
+    listed = shape(pairs, where)
     if posts is not None:
         posts = as_posts(posts.select(POSTS.names), "the posts")
     pictures = _pictures(listed, images, progress) if images else None

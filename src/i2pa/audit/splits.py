@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pyarrow.compute as pc
 
@@ -9,6 +11,7 @@ from i2pa.audit.checks import CLEAN, LEAKS, Check, Skipped
 from i2pa.audit.duplicates import exact_groups, is_shared
 from i2pa.audit.pairlist import Bools, Ints, PairList
 from i2pa.audit.pictures import Pictures
+from i2pa.words import many
 
 NO_SPLIT = "the list has no split; make one with: i2pa split"
 
@@ -21,7 +24,7 @@ def shared_users(pairs: PairList) -> Check | Skipped:
         return Skipped(name, NO_SPLIT)
     if not pairs.clustered:
         return Skipped(name, "some pairs have no user_id")
-    return _shared(name, "users in more than one part", pairs, pairs.users, part, "users")
+    return _shared(name, "users", "in more than one part", pairs, pairs.users, part)
 
 
 def shared_pictures(
@@ -38,52 +41,54 @@ def shared_pictures(
     both = np.concatenate([part, part])
     found: list[Check | Skipped] = [
         _shared(
-            *(names[0], "pictures in more than one part, by name or post", pairs),
-            *(_posts(pairs), both, "pictures"),
+            *(names[0], "pictures", "in more than one part, by name or post"),
+            *(pairs, _posts(pairs), both),
         )
     ]
     if pictures is None or near is None:
         return found + [Skipped(name, "give --images DIR") for name in names[1:]]
     rows = _rows(pairs, pictures).T.ravel()
     inside = rows >= 0
-    for name, group, title in (
-        (names[1], exact_groups(pictures), "pictures in more than one part, by SHA-256"),
-        (names[2], near, "pictures in more than one part, to the eye"),
+    for name, group, how in (
+        (names[1], exact_groups(pictures), "by SHA-256"),
+        (names[2], near, "to the eye"),
     ):
-        found.append(_shared(name, title, pairs, group[rows[inside]], both[inside], "pictures"))
+        shared = group[rows[inside]], both[inside]
+        found.append(_shared(name, "pictures", f"in more than one part, {how}", pairs, *shared))
     return found
 
 
 def contradictions(pairs: PairList, pictures: Pictures | None, near: Ints | None) -> Check:
     """Pairs of a picture with itself, and pairs of the same two pictures with opposite winners.
 
-    The same means the same to the eye where pictures are given, otherwise the same name or post.
+    The same means the same name or post, and of pictures that were read the same to the eye, too.
     """
-    if pictures is None or near is None:
-        sides = _posts(pairs).reshape(2, -1).T
-    else:
+    sides = _posts(pairs).reshape(2, -1).T
+    by = "by name; give --images DIR to compare pictures"
+    if pictures is not None and near is not None:
         rows = _rows(pairs, pictures)
-        sides = np.where(rows >= 0, near[rows], -1)
-        sides = sides[(sides >= 0).all(axis=1)]
-    n = len(sides)
-    size = sides.max(initial=0) + 1
+        seen = int((rows >= 0).all(axis=1).sum())
+        by = f"to the eye in {seen:,} of {many(pairs.n, 'pair')}, by name in the others"
+        if seen in (0, pairs.n):
+            by = "to the eye" if seen else "by name; no pair has both pictures in the folders given"
+        sides = np.where(rows >= 0, near[rows], near.max() + 1 + sides)
+    size = sides.max() + 1
     forward, backward = sides @ [size, 1], sides @ [1, size]
     itself = sides[:, 0] == sides[:, 1]
     turned = ~itself & np.isin(forward, backward)
     bad = int((itself | turned).sum())
-    by = "to the eye" if pictures is not None else "by name; give --images DIR to compare pictures"
     return Check(
         name="contradicting_pairs",
         title="pairs that contradict each other or themselves",
         value=bad,
         low=None,
         high=None,
-        n=n,
+        n=pairs.n,
         users=_n_users(pairs),
         verdict="breaks the rule" if bad else "keeps the rule",
         unit="pairs",
-        says=f"{itself.sum():,} of {n:,} pairs set a picture against itself and {turned.sum():,} "
-        f"have an opposite pair of the same two pictures ({by})",
+        says=f"{itself.sum():,} of {many(pairs.n, 'pair')} set a picture against itself and "
+        f"{turned.sum():,} have an opposite pair of the same two pictures ({by})",
     )
 
 
@@ -114,22 +119,29 @@ def _rows(pairs: PairList, pictures: Pictures) -> Ints:
 
 
 def _shared(
-    name: str, title: str, pairs: PairList, group: Ints, part: Ints, unit: str
+    name: str,
+    unit: Literal["users", "pictures"],
+    where: str,
+    pairs: PairList,
+    group: Ints,
+    part: Ints,
 ) -> Check | Skipped:
     """How many distinct groups [k] occur in more than one part [k]."""
     shared: Bools = is_shared(group, part)
     n_groups, n_shared = len(np.unique(group[part >= 0])), len(np.unique(group[shared]))
+    if not n_groups:
+        return Skipped(name, "no picture of any part is in the folders given")
     return Check(
         name=name,
-        title=title,
+        title=f"{unit} {where}",
         value=n_shared,
         low=None,
         high=None,
         n=n_groups,
         users=_n_users(pairs),
         verdict=LEAKS if n_shared else CLEAN,
-        unit="users" if unit == "users" else "pictures",
-        says=f"{n_shared:,} of {n_groups:,} {title}",
+        unit=unit,
+        says=f"{n_shared:,} of {many(n_groups, unit.removesuffix('s'))} {where}",
     )
 
 

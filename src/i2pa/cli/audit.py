@@ -5,6 +5,7 @@ DuckDB and pyarrow are imported inside the command: whoever only ranks pictures 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,12 +53,14 @@ def audit(
     Example: i2pa audit pairs.parquet --posts posts.parquet --images photos --html audit.html
     """
     need_data("i2pa audit")
-    _check_options(balance, out)
+    _check_options(balance, out, html)
     for path in (out, html):
         if path is not None:
             check_output(path, source, *([posts] if posts is not None else []))
     if out is not None:
         check_parquet_name(out)
+    if html is not None and html.suffix.lower() not in (".html", ".htm"):
+        raise UserInputError("is no name for a page", where=str(html), remedy="name it .html")
     from i2pa.audit import audit_pairs, balance_time, read_pair_list
     from i2pa.audit.report import as_record, write_html
     from i2pa.pairs import write_pairs
@@ -87,7 +90,7 @@ def audit(
             print(f"written: {written}")
 
 
-def _check_options(balance: str | None, out: Path | None) -> None:
+def _check_options(balance: str | None, out: Path | None, html: Path | None) -> None:
     """Refuse options that do not go together."""
     if balance not in (None, "time"):
         raise UserInputError(f"cannot balance by {balance!r}", remedy="--balance time")
@@ -95,6 +98,10 @@ def _check_options(balance: str | None, out: Path | None) -> None:
         raise UserInputError(
             "--balance time and -o FILE go together",
             remedy="for example --balance time -o balanced.parquet",
+        )
+    if out is not None and html is not None and os.path.realpath(out) == os.path.realpath(html):
+        raise UserInputError(
+            "-o and --html name one file", where=str(out), remedy="give each a file of its own"
         )
 
 

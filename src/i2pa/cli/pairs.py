@@ -90,7 +90,10 @@ def pairs(
     ] = None,
     count_noise: Annotated[
         bool,
-        typer.Option("--count-noise", help="Beyond the paper: a count n adds 1/n to σ²."),
+        typer.Option(
+            "--count-noise",
+            help="Beyond the paper: a count n adds 1/n to σ²; under likes-per-view both counts do.",
+        ),
     ] = False,
     max_pairs_per_user: Annotated[
         int | None, typer.Option(help="Beyond the paper: a seeded choice of each user's pairs.")

@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from i2pa.cores import usable_cores
-from i2pa.errors import UserInputError, require
+from i2pa.errors import UserInputError, require, require_seed
 from i2pa.files import check_not_input
 from i2pa.memory import kept_memory
 from i2pa.pairs.blocks import (
@@ -126,7 +126,7 @@ def build_pairs(
             f"matching {matching!r} means nothing where one_image_one_pair is off",
             remedy="leave it out",
         )
-    require(isinstance(seed, Integral), "seed", seed, "a whole number")
+    require_seed(seed)
     for name, number, most in (
         ("candidates", candidates, _MOST_CANDIDATES),
         ("threads", threads, _MOST_THREADS),

@@ -79,7 +79,7 @@ def post_rules(
     if least is not None:
         found.append(
             PostRule(
-                f"at least {least} {counts[0]}",
+                f"at least {least} {counts[0].removesuffix('s') if least == 1 else counts[0]}",
                 counts[:1],
                 lambda n: n[counts[0]] >= least,
                 "--min-likes 1",
@@ -91,7 +91,7 @@ def post_rules(
     if most is not None:
         found.append(
             PostRule(
-                f"at most {most} caption words",
+                f"at most {many(most, 'caption word')}",
                 ("caption_words",),
                 lambda n: n["caption_words"] <= most,
                 "--without caption-words",

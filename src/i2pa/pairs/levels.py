@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from i2pa.errors import DataError, UserInputError
+from i2pa.errors import DataError
+from i2pa.files import begins_as_text, check_input
 from i2pa.pairs.schema import PAIRS, with_metadata
 
 MAX_PAIRS = 1_000_000
@@ -118,10 +119,13 @@ def _across_levels(level: npt.NDArray[np.float64]) -> tuple[Ints, Ints]:
 
 
 def _read(path: Path) -> pa.Table:
-    if path.is_dir():
-        raise UserInputError("is a folder", where=str(path), remedy="name a CSV of image,level")
-    if not path.is_file():
-        raise UserInputError("no such file", where=str(path))
+    check_input(path, "a CSV of image,level")
+    if not begins_as_text(path):
+        raise DataError(
+            "cannot be read as CSV: it is no text in UTF-8",
+            where=str(path),
+            remedy="levels come from a CSV of image,level",
+        )
     try:
         as_text = pa_csv.ConvertOptions(column_types={"image": pa.string()})
         return pa_csv.read_csv(path, convert_options=as_text)

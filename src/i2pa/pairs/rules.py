@@ -31,6 +31,8 @@ _AT_MOST = {
     "dates_closer_than": MOST_DAYS,
     "min_age_days": MOST_DAYS,
 }
+_AT_LEAST = {"sigma": 1e-6}
+"""A smaller spread calls every difference certain, and its square may be 0."""
 _LARGEST = 10**18  # no count of a post has more digits
 
 
@@ -115,6 +117,8 @@ class PairRules:
         require(not is_number or value <= most, name, value, f"at most {most:,}", remedy=remedy)
         good = is_number and holds(value) and kind(value) == value
         require(good, name, value, wanted, remedy=remedy)
+        least = _AT_LEAST.get(name, -math.inf)
+        require(value >= least, name, value, f"at least {least:g}", remedy=remedy)
         object.__setattr__(self, name, kind(value))
 
     @cached_property

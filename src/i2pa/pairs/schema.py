@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from i2pa.errors import DataError, UserInputError, require
-from i2pa.files import check_text_name, whole_file
+from i2pa.errors import DataError, require
+from i2pa.files import check_input, check_text_name, whole_file
 
 TIME = pa.timestamp("us", tz="UTC")
 
@@ -200,10 +200,7 @@ def read_pairs(path: str | os.PathLike[str]) -> pa.Table:
     weights that cannot weigh.
     """
     file = Path(path)
-    if file.is_dir():
-        raise UserInputError("is a folder", where=str(file), remedy="name a file of pairs")
-    if not file.is_file():
-        raise UserInputError("no such file", where=str(file))
+    check_input(file, "a file of pairs")
     check_text_name(file)
     remedy = "make one: i2pa pairs posts.parquet -o pairs.parquet"
     try:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from i2pa.errors import DataError, UserInputError, require
+from i2pa.errors import DataError, UserInputError, require, require_seed
 from i2pa.pairs.schema import check_pairs_table
 from i2pa.words import many
 
@@ -83,15 +83,18 @@ def split_pairs(
 
     `fractions` are of pairs; `counts` (pairs of train, val, test; one may be "rest") replace them.
     Raises UserInputError for fractions that do not add up to 1 or counts beyond the pairs,
-    DataError when there are fewer users than parts, or users or times are missing.
+    DataError when there is no pair, there are fewer users than parts, or users or times are
+    missing.
     """
     check_pairs_table(pairs)
-    require(isinstance(seed, Integral), "seed", seed, "a whole number")
+    require_seed(seed)
     if by not in get_args(By):
         raise UserInputError(
             f"cannot split by {by!r}", remedy=f"choose from {', '.join(get_args(By))}"
         )
     wanted = _wanted(pairs.num_rows, fractions, counts)
+    if pairs.num_rows == 0:
+        raise DataError("there is no pair to split")
     if by == "time":
         rest = list(counts).index(REST) if counts is not None and REST in counts else 0
         part = _by_time(pairs, wanted, rest)
@@ -162,7 +165,10 @@ def _listed(
 
 def _by_user(pairs: pa.Table, wanted: list[float], seed: int) -> Ints:
     if pairs["user_id"].null_count:
-        raise DataError("some pairs are of two users, so they cannot be split by user")
+        raise DataError(
+            "some pairs are of two users, so they cannot be split by user",
+            remedy="split by pair or by time",
+        )
     users = _users(pairs).combine_chunks().dictionary_encode()
     index = users.indices.to_numpy()
     sizes = np.bincount(index, minlength=len(users.dictionary))
@@ -170,7 +176,8 @@ def _by_user(pairs: pa.Table, wanted: list[float], seed: int) -> Ints:
     if len(sizes) < n_parts:
         found = "one user" if len(sizes) == 1 else f"{len(sizes)} users"
         raise DataError(
-            f"the pairs are of {found}, so they cannot be split by user into {n_parts} parts"
+            f"the pairs are of {found}, so they cannot be split by user into {n_parts} parts",
+            remedy="ask for fewer parts, or split by pair or by time",
         )
     names: list[str] = users.dictionary.to_pylist()
     order = sorted(range(len(names)), key=lambda i: (_hash(seed, names[i]), names[i]))

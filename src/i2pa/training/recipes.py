@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
-from i2pa.errors import ArgumentError, ModelError, UserInputError, require
+from i2pa.errors import MOST_SEED, ArgumentError, ModelError, UserInputError, require
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import LITE2, backbone_spec
 from i2pa.models.pixels import PixelScaling
@@ -16,9 +16,6 @@ from i2pa.training.losses import loss_named
 
 Precision = Literal["float32", "bfloat16", "float16"]
 Target = Literal["pairs", "likes"]
-
-MOST_SEED = 2**63 - 1
-"""Of what torch takes a little is left to tell seeds of weights from seeds of new layers."""
 
 
 @dataclass(frozen=True)
