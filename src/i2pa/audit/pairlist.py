@@ -20,6 +20,7 @@ from i2pa.errors import DataError
 from i2pa.files import begins_as_text, check_input, check_text_name
 from i2pa.pairs.schema import PAIRS, TIME, check_pairs_table, read_pairs, with_metadata
 from i2pa.pairs.split import PARTS
+from i2pa.posts.readers.undisturbed import read_csv
 from i2pa.words import many
 
 Floats = npt.NDArray[np.float64]
@@ -157,7 +158,7 @@ def _read_released(file: Path) -> tuple[pa.Table, tuple[str, ...]]:
         return "skip"
 
     try:
-        raw = pa_csv.read_csv(
+        raw = read_csv(
             file,
             # One thread, or ragged rows would come without their numbers.
             pa_csv.ReadOptions(use_threads=False),

@@ -18,6 +18,7 @@ import pyarrow.csv as pa_csv
 from i2pa.errors import DataError
 from i2pa.files import begins_as_text, check_input
 from i2pa.pairs.schema import PAIRS, with_metadata
+from i2pa.posts.readers.undisturbed import read_csv
 
 MAX_PAIRS = 1_000_000
 """Most pairs of one graded set; more teach nothing new and cost memory."""
@@ -128,6 +129,6 @@ def _read(path: Path) -> pa.Table:
         )
     try:
         as_text = pa_csv.ConvertOptions(column_types={"image": pa.string()})
-        return pa_csv.read_csv(path, convert_options=as_text)
+        return read_csv(path, None, None, as_text)
     except pa.ArrowInvalid as error:
         raise DataError(f"cannot be read as CSV: {error}", where=str(path)) from error
