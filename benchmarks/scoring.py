@@ -1,6 +1,7 @@
 """From file on disk to score: i2pa against what people write first. Needs the extra [train].
 
 Run: python benchmarks/scoring.py [--social 200] [--phone 40] [--many 10000] [--rounds 5]
+     [--only ResNet-50] [--precision bfloat16]
 
 Two peers, on the same pictures, weights and transform:
 - a process a picture, as the authors' test.py: start Python, import torch, load the weights, PIL
@@ -53,6 +54,7 @@ from i2pa.models.ranker import Ranker
 from i2pa.models.registry import find_model
 from i2pa.scoring import Scorer, load_model
 
+Engines = list[tuple[str, str]]
 ENGINES = (("onnxruntime", "float32"), ("openvino", "float32"), ("openvino", "bfloat16"))
 
 # The authors' test.py, in our package's words: all that it does for one picture.
@@ -101,6 +103,10 @@ def main() -> None:
     parser.add_argument("--phone", type=int, default=40, help="pictures of 12 megapixels")
     parser.add_argument("--many", type=int, default=10_000, help="pictures of the long runs")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--only", help="networks whose name holds this, and nothing but their speed"
+    )
+    parser.add_argument("--precision", help="engines of this precision alone")
     options = parser.parse_args()
     print(
         f"{date.today()}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores, "
@@ -111,11 +117,17 @@ def main() -> None:
         folder = Path(name)
         social = social_pictures(folder, options.social)
         phone = phone_pictures(folder, options.phone)
+        engines = [e for e in installed() if options.precision in (None, e[1])]
         for subject in subjects(folder):
+            if options.only and options.only not in subject.name:
+                continue
             for kind, paths in (("1080 px", social), ("12 MP", phone)):
-                against_the_loop(subject, kind, paths, options.rounds)
+                against_the_loop(subject, kind, paths, engines, options.rounds)
             if subject.transform.short_side is None:
-                against_a_process_a_picture(subject, social[:5], folder, options.rounds)
+                some = social[:5]
+                against_a_process_a_picture(subject, some, folder, engines, options.rounds)
+        if options.only:
+            return
         scaled_against_full(social + phone)
         cold_start(social[0], options.rounds)
         long_run(social + phone, options.many)
@@ -159,10 +171,12 @@ def default_in_torch(data: bytes) -> Ranker:
     return ranker.eval()
 
 
-def against_the_loop(subject: Subject, kind: str, paths: list[Path], rounds: int) -> None:
+def against_the_loop(
+    subject: Subject, kind: str, paths: list[Path], engines: Engines, rounds: int
+) -> None:
     decoding = "scaled" if subject.transform.decode_side else "full"
     what = f"{subject.name}, {subject.transform.tag} ({decoding} decoding), {len(paths)} x {kind}"
-    for engine, precision in installed():
+    for engine, precision in engines:
         scorer = loaded(subject.model, engine, precision)
         expected = loop(subject, paths[:3])
         worst = np.abs(expected - scores(scorer, paths[:3])).max() / max(1, np.std(expected))
@@ -194,7 +208,7 @@ def network_alone(
 
 
 def against_a_process_a_picture(
-    subject: Subject, paths: list[Path], folder: Path, rounds: int
+    subject: Subject, paths: list[Path], folder: Path, engines: Engines, rounds: int
 ) -> None:
     weights = folder / f"{subject.name}.pth"
     torch.save(subject.ranker, weights)
@@ -205,7 +219,7 @@ def against_a_process_a_picture(
             subprocess.run([*command, path], check=True, stdout=subprocess.DEVNULL)
 
     many = paths * 10
-    for engine, precision in installed():
+    for engine, precision in engines:
         scorer = loaded(subject.model, engine, precision)
         times = [
             (seconds(one_by_one), seconds(lambda s=scorer: s.rank(many))) for _ in range(rounds)
@@ -275,7 +289,7 @@ def second_run(n: int) -> None:
     )
 
 
-def installed() -> list[tuple[str, str]]:
+def installed() -> Engines:
     return [
         (engine, precision)
         for engine, precision in ENGINES

@@ -121,7 +121,7 @@ def test_a_missing_favourite_is_named_and_nothing_need_be_cached(
         (("--keep", "keep"), "both kept and rejected"),
         (("--keep", "keep", "--reject", "no"), "no such file or folder"),
         (("--likes", "p.csv", "--keep", "keep"), "--keep means nothing beside --likes"),
-        (("--likes", "p.csv"), "give --images"),
+        (("--likes", "p.csv"), "p.csv: no such file of posts"),
         (("--likes", "p.csv", "--images", "keep"), "no such file"),
         (("--keep", "keep", "--reject", "reject", "--days", 3), "--days means nothing beside"),
         (("--keep", "keep", "--reject", "reject", "--user", "me"), "--user means nothing"),

@@ -159,7 +159,8 @@ def test_wrong_calls_are_told_what_is_missing(album, tmp_path):
         ({}, "kept and rejected pictures, or from likes"),
         ({"keep": album.keep}, "both kept and rejected"),
         ({"keep": album.keep, "likes": tmp_path}, "or from likes"),
-        ({"likes": tmp_path / "posts.parquet"}, "pictures of the posts are missing"),
+        ({"likes": tmp_path / "posts.parquet"}, "no such file of posts"),
+        ({"likes": next(album.keep.iterdir())}, "pictures of the posts are missing"),
         ({"keep": album.keep, "reject": tmp_path / "no"}, "no such file or folder"),
         ({"likes": tmp_path, "images": tmp_path / "no"}, "no such folder of pictures"),
     ):
