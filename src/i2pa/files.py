@@ -133,3 +133,15 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def make_run_folder(folder: Path) -> None:
+    """Make it, if it is not there. Raises UserInputError where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserInputError(
+            f"cannot be made a run folder ({error.strerror or error})",
+            where=str(folder),
+            remedy="name another",
+        ) from error

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import nn
 
 from i2pa.errors import ModelError, UserInputError
+from i2pa.files import make_run_folder
 from i2pa.images.failure import Failure
 from i2pa.metrics.accuracy import Accuracy, pairwise_accuracy
 from i2pa.models.backbones import RANDOM, BackboneWeights
@@ -29,7 +30,6 @@ from i2pa.training.checkpoint import (
     Checkpoint,
     last_epoch,
     last_written,
-    make_run_folder,
     save_checkpoint,
 )
 from i2pa.training.curves import draw_curves

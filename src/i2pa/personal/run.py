@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from i2pa.errors import UserInputError
-from i2pa.files import whole_file
+from i2pa.files import make_run_folder, whole_file
 from i2pa.models.registry import MODEL_FILE, ModelFile, digest_file
 from i2pa.models.saving import save_model
 from i2pa.personal.card import taste_card
@@ -67,14 +67,7 @@ def write_taste(taste: PersonalTaste, folder: Path) -> ModelFile:
 
     `run.json` comes last, so a folder without it is unfinished.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserInputError(
-            f"cannot be made a run folder ({error.strerror or error})",
-            where=str(folder),
-            remedy="name another",
-        ) from error
+    make_run_folder(folder)
     for name in (RUN_FILE, CARD_FILE):
         (folder / name).unlink(missing_ok=True)
     file = save_model(taste.model, folder / MODEL_FILE)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2pa.errors import FailureKind, ModelError, UserInputError
+from i2pa.errors import FailureKind, ModelError
 from i2pa.files import whole_file
 from i2pa.models.registry import CHECKPOINT_FILE
 from i2pa.words import many
@@ -112,15 +112,3 @@ def load_checkpoint(folder: Path, plan: str, gone: Collection[str] = ()) -> Chec
             remedy=_ANEW,
         )
     return found
-
-
-def make_run_folder(folder: Path) -> None:
-    """Make it, if it is not there. Raises UserInputError where it cannot be made."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserInputError(
-            f"cannot be made a run folder ({error.strerror or error})",
-            where=str(folder),
-            remedy="name another",
-        ) from error

@@ -13,6 +13,7 @@ import pyarrow as pa
 import torch
 
 from i2pa.errors import DataError
+from i2pa.files import make_run_folder
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import BackboneWeights, backbone_spec, load_weights
 from i2pa.models.ranker import Ranker, freeze_blocks
@@ -25,7 +26,7 @@ from i2pa.training.absolute import (
     likes_fit,
 )
 from i2pa.training.batches import Floats, LabelledPairs
-from i2pa.training.checkpoint import Subject, make_run_folder
+from i2pa.training.checkpoint import Subject
 from i2pa.training.features import Features, Progress
 from i2pa.training.feed import EarlyFeed, Feed, PictureFeed
 from i2pa.training.foldfile import remove_folds

@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from i2pa.errors import ModelError, UserInputError
-from i2pa.files import left_aside, whole_file
+from i2pa.files import left_aside, make_run_folder, whole_file
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import BackboneWeights, backbone_spec
 from i2pa.models.export import export_onnx
@@ -31,7 +31,7 @@ from i2pa.models.metadata import ModelMetadata
 from i2pa.models.ranker import Ranker
 from i2pa.models.registry import CHECKPOINT_FILE, MODEL_FILE, ModelFile, digest_file
 from i2pa.training.card import model_card
-from i2pa.training.checkpoint import last_epoch, last_written, make_run_folder
+from i2pa.training.checkpoint import last_epoch, last_written
 from i2pa.training.curves import CURVES_FILE, draw_curves
 from i2pa.training.foldfile import holds_results_alone, remove_folds
 from i2pa.training.journal import EVENTS_FOLDER, METRICS_FILE, as_csv, remove_events
