@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from i2pa.cores import usable_cores
+from i2pa.cores import MOST_THREADS, usable_cores
 from i2pa.errors import UserInputError, require, require_seed
 from i2pa.files import check_not_input
 from i2pa.memory import kept_memory
@@ -63,7 +63,6 @@ CANDIDATES = 64
 """How many later posts each post looks at, unless asked otherwise."""
 
 _MOST_CANDIDATES = 1_000_000_000
-_MOST_THREADS = 1024
 
 _UNWRITTEN = 8
 """Blocks whose pairs may wait for the disk."""
@@ -129,7 +128,7 @@ def build_pairs(
     require_seed(seed)
     for name, number, most in (
         ("candidates", candidates, _MOST_CANDIDATES),
-        ("threads", threads, _MOST_THREADS),
+        ("threads", threads, MOST_THREADS),
     ):
         good = isinstance(number, Integral) and number >= 1
         good = good or (name == "threads" and number is None)
