@@ -43,7 +43,6 @@ def step(made: Ranker, recipe: object) -> tuple[Tensor, dict[str, Tensor]]:
     pixels = torch.randint(0, 256, (4, 65, 65, 3), dtype=torch.uint8)
     with autocast(CPU, recipe):
         score = made(pixels)[0]
-    score = score if score.dtype == torch.float64 else score.float()
     loss = functional.softplus(score[::2] - score[1::2]).mean()
     loss.backward()
     gradients = {name: p.grad.clone() for name, p in made.named_parameters() if p.grad is not None}
@@ -104,3 +103,16 @@ def test_every_batch_norm_is_behind_its_convolution() -> None:
         for conv, norm in made.backbone.norm_pairs():
             assert conv.out_channels == norm.num_features
             assert conv.bias is None
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_scores_of_fewer_bits_lie_on_no_grid(precision: str) -> None:
+    made = ranker("lite").float()
+    with torch.no_grad():
+        made.head.bias.fill_(4.0)
+    pixels = torch.randint(0, 256, (16, 64, 64, 3), dtype=torch.uint8)
+    with torch.inference_mode(), autocast(CPU, replace(FINETUNE, precision=precision)):
+        score, embedding, features = made(pixels)
+    assert features.dtype == embedding.dtype == getattr(torch, precision)
+    assert score.dtype == torch.float32
+    assert not torch.equal(score, score.to(embedding.dtype).float())

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from i2pa.images.transforms import Transform
-from i2pa.models.ranker import spread_head, spread_of
+from i2pa.models.ranker import in_float32, spread_head, spread_of
 from i2pa.training.batches import LabelledPairs
 from i2pa.training.feed import PictureFeed
 from i2pa.training.loop import fit
@@ -58,10 +58,10 @@ class TinyRanker(nn.Module):
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         features = self.body(pixels.permute(0, 3, 1, 2).float() / 255)
         embedding = features.mean(dim=(2, 3))
-        given = self.head(embedding).squeeze(1), embedding, features
+        given = in_float32(self.head, embedding).squeeze(1), embedding, features
         if self.spread is None:
             return given
-        return *given, spread_of(self.spread(embedding).squeeze(1))
+        return *given, spread_of(in_float32(self.spread, embedding).squeeze(1))
 
 
 def network(loss: str = "hard", *, nuisance: bool = False) -> PairNetwork:

@@ -67,7 +67,7 @@ class AbsoluteNetwork(Network):
         score = self.rank(pixels)[0]
         # Log likes lie a few tenths apart around 7, where bfloat16 has steps of .03.
         with torch.autocast(pixels.device.type, enabled=False):
-            return self.predict(score.float(), features)
+            return self.predict(score, features)
 
     def predict(self, score: Tensor, features: Tensor) -> Tensor:
         """Log likes [m] from the ranker's numbers [m] and the features [m, 6], all float32."""

@@ -45,8 +45,6 @@ class PairNetwork(Network):
         [n, 20].
         """
         score, _, _, *spreads = self.rank(inputs)
-        # Scores' differences are small beside the scores, whatever the precision of the layers.
-        score = score.float()
         delta = score[a] - score[b]
         if self.clock is not None:
             delta = delta + self.clock(times)
@@ -118,7 +116,7 @@ def _loss(
     p = torch.from_numpy(part.p[good]).to(device, torch.float32)
     weight = torch.from_numpy(part.weight[good]).to(device, torch.float32)
     a_won = torch.from_numpy(part.a_won[good]).to(device)
-    each = loss.per_pair(judged.float(), loss.label(p, a_won))
+    each = loss.per_pair(judged, loss.label(p, a_won))
     value = (weight * each).sum() / whole
     if not good.size:
         return value + 0 * score.sum(), np.zeros(3)

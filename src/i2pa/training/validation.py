@@ -48,7 +48,7 @@ def rate_pictures(
                     score, _, _, *spread = network.rank(
                         torch.from_numpy(fed.pixels).to(processes.device)
                     )
-                given = torch.stack([score.float(), *spread])
+                given = torch.stack([score, *spread])
                 found[:, part[fed.place >= 0]] = given.cpu().numpy()
                 lost += int((~torch.isfinite(given).all(dim=0)).sum())
     found, lost = processes.summed(found), processes.summed(lost)
