@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
-from i2pa.errors import DataError
+from i2pa.errors import DataError, ModelError
 from i2pa.images.failure import Failure
 from i2pa.images.transforms import transform_named
 from i2pa.models.cache import embeddings_folder
@@ -181,3 +182,21 @@ def test_properties_are_the_same_without_a_network(examples: Path) -> None:
     assert np.array_equal(alone.properties, beside.properties)
     # Known by their properties alone, they were embedded all the same.
     assert len(beside.embeddings) == len(NAMES)
+
+
+@pytest.mark.parametrize("loud", [1e5, float("nan")])
+def test_embeddings_that_float16_cannot_hold_are_refused_and_none_is_kept(
+    examples: Path, monkeypatch: pytest.MonkeyPatch, loud: float
+) -> None:
+    class Loud(torch.nn.Module):
+        def features(self, planes: torch.Tensor) -> torch.Tensor:
+            return planes
+
+        def embed(self, features: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(features), 1280), loud)
+
+    monkeypatch.setattr("i2pa.training.features.load_weights", lambda _: Loud())
+    # Were any kept, the second run would take it for read.
+    for _ in range(2):
+        with pytest.raises(ModelError, match="float16"):
+            features(examples)

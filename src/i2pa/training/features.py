@@ -18,7 +18,7 @@ import torch
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from i2pa.cores import usable_cores
-from i2pa.errors import DataError, FailureKind, ImageError
+from i2pa.errors import DataError, FailureKind, ImageError, ModelError
 from i2pa.images.decoder import Decoder
 from i2pa.images.failure import Failure
 from i2pa.images.named import Folders, existing_folders, find_named
@@ -42,6 +42,7 @@ FROM_RANDOM_WEIGHTS = "starts from random weights, not from weights that know pi
 
 _BATCH = 32
 _AT_ONCE = 4
+_MOST = float(np.finfo(np.float16).max)
 
 Progress = Callable[[int, int], None]
 Warn = Callable[[str], None]
@@ -100,8 +101,8 @@ def image_features(
     Only pictures whose content the cache lacks are decoded; what is computed is kept batch by
     batch, so a stopped run goes on where it was. `progress` gets (done, total); `warn` one line
     where the cache cannot be used and the work goes on without it (default: a RuntimeWarning).
-    Raises UserInputError for a folder that does not exist and DataError where no picture can be
-    read.
+    Raises UserInputError for a folder that does not exist, DataError where no picture can be read,
+    and ModelError where an embedding is not finite in float16.
     """
     places = existing_folders(folders)
     files, unreadable = _find(images, places)
@@ -288,4 +289,11 @@ def _embed(network: Backbone, pixels: Pixels) -> npt.NDArray[np.floating]:
             for part in torch.tensor_split(planes, -(-len(planes) // _AT_ONCE))
         ]
         embedding: npt.NDArray[np.floating] = torch.cat(parts).numpy()
+    peak = float(np.abs(embedding).max())
+    if not peak <= _MOST:
+        raise ModelError(
+            f"these weights give pictures embeddings of up to {peak:,.0f}, and float16, in which "
+            f"they are kept, ends at {_MOST:,.0f}",
+            remedy="give trained weights, or another --pixel-scaling",
+        )
     return embedding
