@@ -101,6 +101,11 @@ def check_text_name(path: str | os.PathLike[str]) -> None:
         ) from error
 
 
+def as_text_name(path: str | os.PathLike[str]) -> str:
+    r"""A path as text of UTF-8: bytes that are no text become the six characters `\udcff`."""
+    return os.fspath(path).encode("utf-8", "backslashreplace").decode()
+
+
 def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     """What two names of one file share; None where there is no such file."""
     try:

@@ -14,7 +14,8 @@ from i2pa.posts.captions import MAX_COUNT, NO_KEY, caption_columns, multiset_key
 
 # Unicode grows: a character that this Python does not know yet may be known to Arrow.
 known = st.characters(exclude_categories=["Cs", "Cn"])
-tricky = st.sampled_from([*"#@_.- \n\0aß9＃＠", "…", "\u0301", "\ufe0f", "é", "日", "İ", "ﬀ", "ς"])
+marks = ["\u0301", "\ufe0f", "\u20e3", "3\ufe0f\u20e3", "#\ufe0f\u20e3"]
+tricky = st.sampled_from([*"#@_.- \n\0aß9＃＠", "…", *marks, "é", "日", "İ", "ﬀ", "ς"])
 captions = st.one_of(st.none(), st.lists(tricky).map("".join), st.text(known))
 
 
@@ -60,6 +61,9 @@ def test_columns_equal_the_definition_for_every_character() -> None:
         ("#straße #STRASSE", ("#strasse", "#strasse"), (), 0),
         ("a - b … 😍 7", (), (), 3),
         ("# @ ##", (), (), 0),
+        ("3️⃣ 1⃣ ３⃣ *️⃣ 🔟", (), (), 0),
+        ("#️⃣ #⃣ #️⃣a ##️⃣", (), (), 1),
+        ("a3️⃣ 12️⃣ 3️⃣#c3️⃣ @d3️⃣ x", ("#c3️⃣",), ("@d3",), 3),
     ],
 )
 def test_what_a_caption_holds(

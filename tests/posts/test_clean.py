@@ -25,6 +25,7 @@ def notes(read: PostsRead) -> dict[str, int]:
 
 
 BY_CODE = "posts without uploaded_at, told by their Instagram shortcode"
+NO_CODE = "uploaded_at is missing, and post_id is no shortcode that tells it"
 
 
 def test_a_shortcode_tells_a_missing_time(tmp_path: Path) -> None:
@@ -35,9 +36,9 @@ def test_a_shortcode_tells_a_missing_time(tmp_path: Path) -> None:
     first, third = read.posts.to_pylist()
     assert first["uploaded_at"].isoformat(timespec="minutes") == "2016-01-11T20:47+00:00"
     assert third["uploaded_at"] == datetime(2020, 1, 1, tzinfo=UTC)
-    assert [(r["row"], r["reason"]) for r in read.rejects.to_pylist()] == [
-        (3, "uploaded_at is not a time"),
-        (5, "uploaded_at is not a time"),
+    assert [(r["row"], r["reason"], r["value"]) for r in read.rejects.to_pylist()] == [
+        (3, "uploaded_at is missing", None),
+        (5, NO_CODE, "17900000000000001"),
     ]
     assert notes(read)[BY_CODE] == 1
 
@@ -46,13 +47,15 @@ def test_no_column_of_times_at_all(tmp_path: Path) -> None:
     rows = "shortcode,user_id,likes\nBAaaaaaaaaa,u,5\nnope,u,5\n"
     read = read_csv(tmp_path, rows, platform="instagram")
     assert read.posts["utc_date"].to_pylist()[0].isoformat() == "2016-01-11"
-    assert read.rejects["reason"].to_pylist() == ["uploaded_at is not a time"]
+    (reject,) = read.rejects.to_pylist()
+    assert (reject["reason"], reject["value"]) == (NO_CODE, "nope")
     assert notes(read)[BY_CODE] == 1
+    unnamed = rows.replace("shortcode", "id")
     with pytest.raises(DataError, match="no column for uploaded_at") as caught:
-        read_csv(tmp_path, rows)
+        read_csv(tmp_path, unnamed)
     assert "instagram" not in str(caught.value)
-    with pytest.raises(DataError, match=r"uploaded_at=.*, or if .*: --platform instagram"):
-        read_csv(tmp_path, rows.replace("nope", "BBaaaaaaaaa"))
+    with pytest.raises(DataError, match=r"uploaded_at=.*, if these are .*: --platform instagram"):
+        read_csv(tmp_path, unnamed.replace("nope", "BBaaaaaaaaa"))
     column = rows.replace("likes", "likes,network").replace(",5", ",5,instagram")
     assert read_csv(tmp_path, column).posts.num_rows == 1
     with pytest.raises(DataError, match="no column for uploaded_at"):
@@ -109,6 +112,56 @@ def test_times_to_come_are_rejects(tmp_path: Path) -> None:
         (2, "uploaded_at is in the future", soon),
         (3, "downloaded_at is in the future", soon),
     ]
+
+
+def test_what_is_wrong_with_a_time_is_told(tmp_path: Path) -> None:
+    times = ["", "nan", "yesterday", "1969-12-31T00:00:00Z", "1970-01-02T00:00:00Z"]
+    rows = "post_id,user_id,uploaded_at,downloaded_at,likes\n"
+    rows += "".join(f"{i},u,{time},,5\n" for i, time in enumerate(times))
+    rows += "a,u,2019-06-01T00:00:00Z,1960-01-01,5\n"
+    read = read_csv(tmp_path, rows)
+    assert [(r["row"], r["reason"], r["value"]) for r in read.rejects.to_pylist()] == [
+        (2, "uploaded_at is missing", None),
+        (3, "uploaded_at is missing", None),
+        (4, "uploaded_at is not a time", "yesterday"),
+        (5, "uploaded_at is before 1970-01-02", "1969-12-31T00:00:00Z"),
+        (7, "downloaded_at is before 1970-01-02", "1960-01-01"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("zone", "shown"), [("UTC", "1969-01-01 00:00:00+00"), (None, "1969-01-01 00:00:00")]
+)
+def test_times_of_parquet_are_shown_as_times(zone: str | None, shown: str, tmp_path: Path) -> None:
+    years = [1969, None, 2019, 2020]
+    times = pa.array([year and datetime(year, 1, 1) for year in years], pa.timestamp("us", zone))
+    downloads = pa.array([datetime(2019, 9, 1)] * 4, pa.timestamp("us", zone))
+    columns = {"post_id": list("abcd"), "user_id": ["u"] * 4, "likes": [5] * 4}
+    table = pa.table(columns | {"uploaded_at": times, "downloaded_at": downloads})
+    pq.write_table(table, tmp_path / "posts.parquet")
+    read = read_posts(tmp_path / "posts.parquet")
+    assert [(r["row"], r["reason"], r["value"]) for r in read.rejects.to_pylist()] == [
+        (1, "uploaded_at is before 1970-01-02", shown),
+        (2, "uploaded_at is missing", None),
+        (4, "uploaded_at is later than downloaded_at", shown.replace("1969", "2020")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("zone", "is_one"),
+    [
+        *((z, True) for z in ("+14:00", "-1200", "+0545", "+12:45", "-03", "Z", "+05:30:30")),
+        *((z, False) for z in ("+25:00", "+15:00", "-2500", "+99", "+05:75", "-0260", "+15:00:00")),
+    ],
+)
+def test_a_zone_that_is_none_makes_no_time(zone: str, is_one: bool, tmp_path: Path) -> None:
+    rows = "post_id,user_id,uploaded_at,likes\na,u,2019-06-01T00:00:00Z,5\n"
+    read = read_csv(tmp_path, f"{rows}b,u,2019-06-15T10:00:00{zone},5\n")
+    assert read.kept == 1 + is_one
+    if not is_one:
+        (reject,) = read.rejects.to_pylist()
+        assert reject["reason"] == "uploaded_at is not a time"
+        assert reject["value"].endswith(zone)
 
 
 def test_the_time_of_download_given_is_held_against_each_upload(tmp_path: Path) -> None:

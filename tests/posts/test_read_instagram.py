@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from i2pa.errors import DataError
+from i2pa.errors import DataError, UserInputError
 from i2pa.posts import read_posts
 
 
@@ -188,3 +190,12 @@ def test_documents_that_are_cut_short_or_something_else(tmp_path: Path) -> None:
         read_posts(path, "instagram-export")
     with pytest.raises(DataError, match="no answer of the Graph API"):
         read_posts(path, "graph-api")
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="has no such names")
+def test_a_part_of_an_export_whose_name_is_no_text_is_named(tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    odd.mkdir()
+    (odd / "posts_1.json").write_text("[]")
+    with pytest.raises(UserInputError, match="the name is no valid text; rename the file or its"):
+        read_posts(tmp_path)

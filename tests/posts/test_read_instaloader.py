@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import lzma
+import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,26 @@ def test_broken_files_are_rejects_with_their_name(tmp_path: Path) -> None:
     assert found["e.json"] == (1, "post_id appears before")
     assert found["f.json"] == (1, "is not UTF-8")
     assert found["g.json"] == (1, "user_id is missing")
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="has no such names")
+def test_names_that_are_no_text_are_rejects(tmp_path: Path) -> None:
+    write(tmp_path / "a.json", post())
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    write(Path(f"{odd}.json"), post("BBaaaaaaaaa"))
+    Path(f"{odd}.jpg").touch()
+    odd.mkdir()
+    write(odd / "c.json", post("BCaaaaaaaaa"))
+    (odd / "c.jpg").touch()
+    (odd / "empty.json").touch()
+    read = read_posts(tmp_path)
+    assert read.posts["post_id"].to_pylist() == ["BAaaaaaaaaa"]
+    no_text = "the name of its file is no valid text"
+    assert [(r["file"], r["reason"][:37]) for r in read.rejects.to_pylist()] == [
+        (f"{tmp_path}/\\udcff/c.json", no_text),
+        (f"{tmp_path}/\\udcff/empty.json", "is not JSON (line 1: Expecting value;"),
+        (f"{tmp_path}/\\udcff.json", no_text),
+    ]
 
 
 def test_one_file_and_a_half_emoji(tmp_path: Path) -> None:

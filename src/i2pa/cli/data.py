@@ -6,12 +6,11 @@ DuckDB and pyarrow are imported inside the commands: whoever only ranks pictures
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -40,7 +39,9 @@ DownloadedAt = Annotated[
 @app.command()
 def posts(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="IN...", help="Exports of posts: files or folders.")
+        # As text, since no path is empty.
+        list[str],
+        typer.Argument(metavar="IN...", help="Exports of posts: files or folders."),
     ],
     out: OutFile,
     file_format: Annotated[
@@ -73,13 +74,14 @@ def posts(
     from i2pa.posts import read_posts
     from i2pa.posts.table import NoSoundRowError
 
+    maps = [item for item in column_map or [] if _is_map_file(item)]
+    check_output(out, *inputs, *maps)
     rejects = out.with_name(out.name + ".rejects.csv")
-    for written in (out, rejects):
-        check_output(written, *inputs)
+    check_output(rejects, *inputs, *maps)
     check_parquet_name(out)
     try:
         read = read_posts(
-            cast("list[str | os.PathLike[str]]", inputs),
+            inputs,
             file_format,
             _parse_map(column_map or []),
             platform,
@@ -98,6 +100,8 @@ def posts(
         )
     for warning in read.warnings:
         output.warn(f"WARNING: {warning}")
+    for choice in read.choices:
+        output.note(choice)
     if as_json:
         counts = {"read": read.read, "kept": read.kept, "rejected": len(read.rejects)}
         output.print_json(
@@ -107,6 +111,7 @@ def posts(
             reasons=[asdict(reason) for reason in read.reasons],
             notes=[asdict(note) for note in read.notes],
             warnings=list(read.warnings),
+            choices=list(read.choices),
             rejects=str(rejects) if read.rejects.num_rows else None,
         )
         return
@@ -122,7 +127,7 @@ def need_data(job: str) -> None:
         raise MissingExtraError(job, "data")
 
 
-def check_output(out: Path, *inputs: Path) -> None:
+def check_output(out: Path, *inputs: str | Path) -> None:
     """Refuse an impossible output before the work, not after it."""
     if str(out) == "-":
         raise UserInputError("-o -: stdout is no place for it", remedy="name a file to write")
@@ -142,13 +147,17 @@ def check_parquet_name(out: Path) -> None:
         )
 
 
+def _is_map_file(item: str) -> bool:
+    return "=" not in item and Path(item).suffix.lower() in (".yaml", ".yml")
+
+
 def _parse_map(items: Sequence[str]) -> dict[str, str]:
     from i2pa.posts import load_column_map
 
     parsed: dict[str, str] = {}
     for item in items:
-        is_file = "=" not in item and Path(item).suffix.lower() in (".yaml", ".yml")
-        parsed |= load_column_map(item) if is_file else dict([item.partition("=")[::2]])
+        pair = dict([item.partition("=")[::2]])
+        parsed |= load_column_map(item) if _is_map_file(item) else pair
     for ours, theirs in parsed.items():
         if not theirs:
             raise UserInputError(f"--map {ours} lacks '='", remedy="write --map likes=like_count")

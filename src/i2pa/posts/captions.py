@@ -3,9 +3,9 @@
 Text is folded by NFKC, then `casefold`. A hashtag is `#` and letters, marks, digits or `_`; a
 mention is `@` and letters, digits, `_` or `.`; neither begins right after a letter or digit, which
 keeps e-mail addresses out. What is left once both are blanked out counts as words: the tokens
-between white space that hold a letter or digit. `parse_caption` is the definition, one caption in
-plain Python; `caption_columns` says the same of a whole column. Reading and cleaning posts stay
-out.
+between white space that hold a letter or digit. A keycap (`3️⃣`, `#️⃣`) is an emoji: what it encloses
+is neither word nor sigil. `parse_caption` is the definition, one caption in plain Python;
+`caption_columns` says the same of a whole column. Reading and cleaning posts stay out.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ MAX_COUNT = np.iinfo(np.int16).max
 # What a character can be, as bits; a character is judged by what it folds to, so `＃` is a HASH.
 _ALNUM, _MARK, _UNDERSCORE, _DOT, _HASH, _AT, _BLANK, _ODD = (1 << bit for bit in range(8))
 _UNMET = 0xFF
+_KEYCAP, _EMOJI_STYLE = "\u20e3", "\ufe0f"
 # First bytes of a character in UTF-8: from here on of two bytes, of three, of four.
 _LEADS = (0xC0, 0xE0, 0xF0)
 _IN_TAG = _ALNUM | _MARK | _UNDERSCORE
@@ -74,7 +75,8 @@ class CaptionColumns:
 def _tag_or_mention() -> re.Pattern[str]:
     """Python's `re` has no class of marks, so it is spelt out."""
     marks = (chr(c) for c in _ASSIGNED if unicodedata.category(chr(c))[0] == "M")
-    return re.compile(rf"(?<![^\W_])(?:#[\w{''.join(marks)}]+|@[\w.]+)")
+    tag = rf"#(?!{_EMOJI_STYLE}?{_KEYCAP})[\w{''.join(marks)}]+"
+    return re.compile(rf"(?<![^\W_])(?:{tag}|@[\w.]+)")
 
 
 def fold(text: str) -> str:
@@ -86,7 +88,7 @@ def parse_caption(caption: str | None) -> CaptionFacts:
     """Hashtags, mentions and words of one caption, by definition."""
     text = fold(caption or "")
     found = sorted(_tag_or_mention().findall(text))
-    left = _tag_or_mention().sub(" ", text)
+    left = re.sub(f"[0-9]{_EMOJI_STYLE}?{_KEYCAP}", "", _tag_or_mention().sub(" ", text))
     return CaptionFacts(
         tags=tuple(item for item in found if item[0] == "#"),
         mentions=tuple(item for item in found if item[0] == "@"),
@@ -136,6 +138,7 @@ class _Characters:
             for n in (1, 2, 3):
                 longer = np.flatnonzero(width > n)
                 classes[leads[longer] + n] = of_code[longer]
+            _empty_keycaps(text, classes, leads[codes == ord(_KEYCAP)])
         return classes
 
     def _of(self, codes: npt.NDArray[np.integer]) -> Classes:
@@ -155,6 +158,21 @@ class _Characters:
         # A character that can merge with the one before it makes NFKC depend on its neighbours.
         merges = unicodedata.combining(normal[0]) or normal[0] in _seconds()
         return _ODD if len(normal) != 1 or len(image) != 1 or merges else _class_of(image)
+
+
+def _empty_keycaps(text: Bytes, classes: Classes, caps: Places) -> None:
+    """Let what keycaps enclose be no letter or digit, and no sigil."""
+    style = np.frombuffer(_EMOJI_STYLE.encode(), np.uint8)
+    styled = (text[caps[:, None] - range(style.size, 0, -1)] == style).all(axis=1)
+    # Before the first character comes, as it were, the blank after the last caption.
+    inside = caps - 1 - style.size * styled
+    enclosed = text[inside]
+    digits = (enclosed >= ord("0")) & (enclosed <= ord("9"))
+    # In a hashtag or mention they stay what they are.
+    classes[inside[digits]] = _UNDERSCORE
+    classes[inside[enclosed == ord("#")]] = 0
+    # Other characters may fold into such: folding tells.
+    classes[caps[enclosed >= 0x80]] |= _ODD
 
 
 @cache

@@ -1,6 +1,7 @@
 """Which column of somebody's export is which column of ours.
 
-Knows names only: common aliases, the user's own map, and the one error that says what is missing.
+Knows names only: common aliases, the user's own map, the one error that says what is missing, and
+the line that says what was chosen among several.
 Values are judged elsewhere.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Container, Mapping, Sequence
 
 from i2pa.errors import DataError, UserInputError
@@ -58,8 +60,8 @@ def match_columns(
 
     `mapping` ({ours: theirs}) wins over aliases; columns in `spared` may be missing, "likes" there
     meaning any measure; those in `doubtful` may too, but are named beside others that may not.
-    `hint` is another way out. Raises UserInputError for a map that names a
-    column nobody has, DataError when a required column is missing.
+    `hint` is another way out where uploaded_at is missing. Raises UserInputError for a map that
+    names a column nobody has, DataError when a required column is missing.
     """
     mapping = dict(mapping or {})
     for ours, theirs in mapping.items():
@@ -87,13 +89,39 @@ def match_columns(
     if any(ours not in doubtful for ours in missing):
         spare = [name for name in found if name not in taken]
         wanted = ["likes, views or score" if ours == "likes" else ours for ours in missing]
+        hint = f", or {hint}" if hint and "uploaded_at" in missing else ""
         maps = " ".join(f"--map {ours}={_guess(ours, spare)}" for ours in missing)
         raise DataError(
             f"no column for {' and for '.join(wanted)}; it has {_listed(found)}",
             where=where,
-            remedy=f"say which it is: {maps}{hint and f', or {hint}'}",
+            remedy=f"say which it is: {maps}{hint}",
         )
     return mapping
+
+
+def chosen_among(
+    found: Sequence[str], names: Mapping[str, str], mapping: Mapping[str, str] | None
+) -> str:
+    """Which columns were taken where others would have done; empty where none was a choice.
+
+    A column that has our own name is none, unless another differs from it by case or signs alone.
+    """
+    taken = set(names.values())
+    said, example = [], ""
+    for ours, theirs in names.items():
+        if ours in (mapping or {}):
+            continue
+        known = {_plain(theirs)} if theirs == ours else ALIASES[ours]
+        others = [name for name in found if name not in taken and _plain(name) in known]
+        if others:
+            said.append(f"{theirs!r} for {ours} (not {' or '.join(map(repr, others))})")
+            example = example or f"--map {shlex.quote(f'{ours}={others[0]}')}"
+    return f"took {', '.join(said)}; {example} takes another" if said else ""
+
+
+def looks_like_shortcodes(name: str) -> bool:
+    """Whether a column of ids is called as Instagram calls its codes."""
+    return _plain(name) in ("shortcode", "code")
 
 
 def _plain(name: str) -> str:

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from i2pa.errors import DataError, UserInputError, require
 from i2pa.files import check_not_input, check_text_name, whole_file
 from i2pa.posts.clean import INSTAGRAM, Cleaned, Count, clean, on_instagram, tells_times
-from i2pa.posts.columns import match_columns
+from i2pa.posts.columns import chosen_among, looks_like_shortcodes, match_columns
 from i2pa.posts.database import database
 from i2pa.posts.download_time import as_download_time
 from i2pa.posts.facts import in_parts, with_facts
@@ -47,6 +47,9 @@ PARQUET: dict[str, Any] = {
 }
 """How posts are written, for whoever writes them piece by piece."""
 
+_BY_CODE = (
+    "for uploaded_at, if these are Instagram's shortcodes, which tell it: --platform instagram"
+)
 REJECTS = pa.schema([pa.field("file", pa.string()), *BROKEN])
 
 
@@ -62,7 +65,8 @@ class PostsRead:
 
     `rejects` has file, row, reason, value for each row left out; `read` counts those and the posts
     `kept`; `reasons` counts rejects and `notes` assumptions, most frequent first; `warnings` say
-    what an export never holds and how to go on, and which file is cut short or damaged.
+    what an export never holds and how to go on, and which file is cut short or damaged; `choices`
+    say which columns were taken where others would have done.
     """
 
     where: pa.Table | Path
@@ -72,6 +76,7 @@ class PostsRead:
     reasons: tuple[Count, ...]
     notes: tuple[Count, ...]
     warnings: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
 
     @cached_property
     def posts(self) -> pa.Table:
@@ -116,9 +121,11 @@ def read_posts(
     # The file of every row, by number: of a folder each file has its own.
     places: list[str] = []
     warnings: list[str] = []
+    # What was chosen, and the first file that it was chosen in.
+    choices: dict[str, Path] = {}
     for file, source in (opened for path in files for opened in _opened(path, format)):
         with _as_data_error(file):
-            found, raw = _read_one(file, source, columns, platform, downloaded_at)
+            found, raw, chosen = _read_one(file, source, columns, platform, downloaded_at)
         numbers = pa.repeat(pa.scalar(len(places)), found.typed.num_rows)
         rows, lost = found.typed["row"], found.broken
         lost_in = pa.repeat(pa.scalar(str(file)), lost.num_rows)
@@ -132,6 +139,8 @@ def read_posts(
         broken.append(lost.add_column(0, REJECTS.field("file"), lost_in).cast(REJECTS))
         notes.update({note.what: note.n for note in found.notes})
         notes.update(dict(raw.notes))
+        if chosen:
+            choices.setdefault(chosen, file)
         if raw.damage:
             warnings.append(f"{file}: {raw.damage}; what came after it is lost: copy it again")
         if source.warning and not any(source.warning in warning for warning in warnings):
@@ -160,6 +169,7 @@ def read_posts(
         reasons=reasons,
         notes=tuple(Count(what, n) for what, n in assumed),
         warnings=tuple(warnings),
+        choices=tuple(f"{file}: {chosen}" for chosen, file in choices.items()),
     )
 
 
@@ -171,6 +181,11 @@ def _files(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> 
     require(are_paths, "paths", paths, "the path of an export, or paths of several")
     if not files:
         raise UserInputError("no file of posts given")
+    # As a path it would mean the current folder; a shell's variable may be empty.
+    if any(os.fspath(file) == "" for file in files):
+        raise UserInputError(
+            "the name of a file is empty", remedy="name a file or folder; . is the current folder"
+        )
     return [Path(file) for file in files]
 
 
@@ -198,25 +213,32 @@ def _read_one(
     columns: Mapping[str, str] | None,
     platform: str | None,
     downloaded_at: datetime | None,
-) -> tuple[Cleaned, Raw]:
+) -> tuple[Cleaned, Raw, str]:
+    """One source's rows, typed and as read, and what was chosen among its columns."""
     spared = {"likes"} if source.no_likes else set[str]()
     told = {"uploaded_at"} if platform == INSTAGRAM else set[str]()
+    by_name = any(map(looks_like_shortcodes, source.names)) and platform is None
     names = match_columns(
         *(source.names, columns),
         where=str(file),
         spared=spared | told,
         doubtful={"uploaded_at"},
+        hint=_BY_CODE if by_name else "",
     )
     raw = source.read(list(dict.fromkeys(names.values())))
     if "uploaded_at" not in names:
         said = raw.columns[names["platform"]].cast(pa.string()) if "platform" in names else None
         # Only Instagram's codes tell when a post was made.
         if not on_instagram(said, platform).any():
-            hint = ""
-            if tells_times(raw.columns[names["post_id"]]):
-                hint = "if these are Instagram's shortcodes, which tell it: --platform instagram"
-            match_columns(source.names, columns, where=str(file), spared=spared, hint=hint)
-    return clean(raw, names, platform=platform, downloaded_at=downloaded_at), raw
+            fits = by_name or tells_times(raw.columns[names["post_id"]])
+            match_columns(
+                *(source.names, columns),
+                where=str(file),
+                spared=spared,
+                hint=_BY_CODE if fits else "",
+            )
+    cleaned = clean(raw, names, platform=platform, downloaded_at=downloaded_at)
+    return cleaned, raw, chosen_among(source.names, names, columns)
 
 
 def _first_of_each(typed: pa.Table, files: Sequence[str]) -> tuple[pa.Table, pa.Table]:

@@ -15,7 +15,6 @@ from i2pa.posts.readers.detect import (
     detect_format,
     export_files,
     named,
-    refuse_zip,
     tables_in,
 )
 from i2pa.posts.readers.hessel import open_hessel
@@ -23,6 +22,7 @@ from i2pa.posts.readers.instagram import open_export, open_graph
 from i2pa.posts.readers.instaloader import open_instaloader
 from i2pa.posts.readers.jsonl import open_json_lines
 from i2pa.posts.readers.reddit import open_reddit
+from i2pa.posts.readers.refused import refuse_binary, refuse_utf_16, refuse_zip
 from i2pa.posts.readers.smp import open_smp
 from i2pa.posts.readers.source import Source
 from i2pa.posts.readers.tabular import open_csv, open_parquet
@@ -41,6 +41,8 @@ _OPENERS = {
 }
 FORMATS = tuple(_OPENERS)
 
+_SEPARATED = ("csv", "tsv")
+_LINES = (*_SEPARATED, "jsonl", "reddit")
 _FOLDERS = ("instaloader", "instagram-export", "smp")
 
 
@@ -70,11 +72,17 @@ def open_sources(path: Path, file_format: str | None = None) -> list[tuple[Path,
             raise UserInputError(
                 f"is a folder, not a file of {chosen}", where=str(path), remedy="name its files"
             )
+        if chosen in _LINES:
+            refuse_utf_16(path)
+        if chosen in _SEPARATED:
+            refuse_binary(path)
         files = [path]
         if path.is_dir() and chosen == "instagram-export":
             files = export_files(path)
         if not files:
             raise DataError("the folder holds no posts_1.json", where=str(path))
+        for file in files:
+            check_text_name(file)
         opened = [(file, _OPENERS[chosen](file)) for file in files]
         if path.is_dir() and (tables := tables_in(path)):
             first, source = opened[0]

@@ -27,7 +27,6 @@ _BY_SUFFIX = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _EXPORT_FILE = re.compile(r"(posts(_\d+)?|reels|archived_posts)\.json")
 
 
@@ -56,13 +55,6 @@ def detect_format(path: Path) -> str:
         remedy = "unpack it first; only JSON may stay packed" if start else "copy it again, whole"
         raise DataError(f"this {packed} file {what}", where=str(path), remedy=remedy)
     return _BY_SUFFIX.get(path.suffix.lower(), "csv")
-
-
-def refuse_zip(path: Path) -> None:
-    """Raise DataError for a ZIP file, which is how Instagram hands out an account's export."""
-    with path.open("rb") as file:
-        if file.read(4) in _ZIP:
-            raise DataError("is a ZIP file", where=str(path), remedy="unpack it first")
 
 
 def _is_reddit(start: bytes) -> bool:

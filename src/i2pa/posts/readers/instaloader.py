@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from i2pa.errors import DataError
+from i2pa.files import as_text_name
 from i2pa.posts.readers.documents import UnreadableError, as_raw, dig, first_of, load_json
 from i2pa.posts.readers.source import Broken, Raw, Source
 
@@ -44,6 +45,7 @@ def is_dump(document: Any) -> bool:
 def open_instaloader(path: Path) -> Source:
     """A folder of Instaloader's, or one of its files."""
     files = dump_files(path) if path.is_dir() else [path]
+    names = [as_text_name(file) for file in files]
     root = path if path.is_dir() else path.parent
     if not files:
         raise DataError("the folder holds no .json or .json.xz", where=str(path))
@@ -68,6 +70,10 @@ def open_instaloader(path: Path) -> Source:
             if not named or kind not in (None, "Post"):
                 notes[_NO_POST] += 1
                 continue
+            # Nor would its picture's be, which is to stand in a table.
+            if names[row - 1] != str(file):
+                broken.append((row, "the name of its file is no valid text", None))
+                continue
             post = _post(node)
             image = beside.picture_of(file)
             notes[_NO_PICTURE] += image is None
@@ -77,8 +83,7 @@ def open_instaloader(path: Path) -> Source:
             _add_profile(post, profiles.get(str(post["user_id"])))
         return as_raw(wanted, posts, broken, notes)
 
-    parts = [str(file) for file in files] if path.is_dir() else None
-    return Source(NAMES, read, parts)
+    return Source(NAMES, read, names if path.is_dir() else None)
 
 
 def _owner_keys(node: Any) -> list[str]:

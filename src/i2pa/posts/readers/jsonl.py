@@ -7,24 +7,26 @@ numbers are line numbers. What the columns mean stays out.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from i2pa.errors import DataError
 from i2pa.posts.database import database
-from i2pa.posts.readers.source import BROKEN, Raw, Source, as_text
+from i2pa.posts.readers.source import BOOLEAN, BROKEN, NESTED, Raw, Source, as_text
 from i2pa.posts.readers.streams import line_batches
 
 # Files up to this size (bytes of lines) are parsed once and not a second time for their values.
 _KEPT_BYTES = 1 << 26
+_KINDS = {"OBJECT": NESTED, "ARRAY": NESTED, "BOOLEAN": BOOLEAN}
 
 
 def open_json_lines(path: Path) -> Source:
-    """One JSON object a line; nested values come as their JSON text."""
+    """One JSON object a line; nested values and booleans come as JSON text, and marked as odd."""
     first_row: dict[str, int] = {}
     kept: list[SoundLines] = []
     size = 0
@@ -50,14 +52,18 @@ def open_json_lines(path: Path) -> Source:
     def read(wanted: Sequence[str]) -> Raw:
         paths = ['$."' + name.replace('"', '\\"') + '"' for name in wanted]
         tables, rejects, damage = [], [], ""
+        marked: list[dict[str, pa.Array]] = []
         for part in kept if size <= _KEPT_BYTES else sound_lines(path):
             tables.append(_values(part.good, paths, wanted))
+            marked.append(_odd(part.good, tables[-1], paths))
             rejects.append(part.broken)
             damage = part.damage
         table = pa.concat_tables(tables).combine_chunks()
-        rows = table["row"].combine_chunks()
+        rows = table.column(len(wanted)).combine_chunks()
         broken = pa.concat_tables(rejects)
-        return Raw(table.drop_columns(["row"]), rows, broken, damage=damage)
+        columns = table.select(range(len(wanted)))
+        odd = _joined(marked, [part.num_rows for part in tables])
+        return Raw(columns, rows, broken, damage=damage, odd=odd)
 
     return Source(names, read)
 
@@ -74,6 +80,42 @@ def _values(good: pa.Table, paths: Sequence[str], names: Sequence[str]) -> pa.Ta
     ]
     # Its own name last: an export may well have a column called `row`.
     return pa.table([*columns, values["row"]], names=[*names, "row"])
+
+
+def _odd(good: pa.Table, values: pa.Table, paths: Sequence[str]) -> dict[str, pa.Array]:
+    """NESTED or BOOLEAN for each value that is that, by the columns that have such values."""
+    found = {}
+    for place, path in enumerate(paths):
+        texts = values.column(place)
+        # A caption may begin with a bracket and be text all the same: JSON knows.
+        opens = pc.or_(pc.starts_with(texts, "{"), pc.starts_with(texts, "["))
+        doubtful = pc.or_(opens, pc.is_in(texts, pa.array(["true", "false"]))).fill_null(False)
+        rows = np.flatnonzero(doubtful.to_numpy())
+        if not rows.size:
+            continue
+        with database() as connection:
+            connection.register("good", good.take(pa.array(rows)))
+            query = "SELECT json_type(line, $path) AS kind FROM good"
+            types = connection.sql(query, params={"path": path}).to_arrow_table()["kind"]
+        kinds = [_KINDS.get(kind) for kind in types.to_pylist()]
+        if any(kinds):
+            marks = np.full(values.num_rows, None, dtype=object)
+            marks[rows] = kinds
+            found[values.column_names[place]] = pa.array(marks, pa.string())
+    return found
+
+
+def _joined(
+    marked: Sequence[Mapping[str, pa.Array]], lengths: Sequence[int]
+) -> dict[str, pa.ChunkedArray]:
+    """The marks of several batches end to end; a batch without marks in a column has nulls."""
+    nulls = [pa.nulls(length, pa.string()) for length in lengths]
+    return {
+        name: pa.chunked_array(
+            [marks.get(name, null) for marks, null in zip(marked, nulls, strict=True)]
+        )
+        for name in {name for marks in marked for name in marks}
+    }
 
 
 @dataclass(frozen=True)

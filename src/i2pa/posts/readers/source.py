@@ -5,8 +5,8 @@ No format and no meaning lives here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -18,13 +18,17 @@ BROKEN = pa.schema(
 Broken = tuple[int, str, str | None]
 """Row, reason, value."""
 
+NESTED, BOOLEAN = "nested", "boolean"
+"""What a value can be that is neither text nor a number."""
+
 
 @dataclass(frozen=True)
 class Raw:
     """Columns as written (text, numbers or times), their row numbers (int64), and broken rows.
 
     `notes` counts what is no post and no fault either. `damage` says how the file's bytes end
-    before their time, in which case nobody knows how many rows are lost.
+    before their time, in which case nobody knows how many rows are lost. `odd` has the columns with
+    values that are neither text nor numbers: NESTED, BOOLEAN or null for each row.
     """
 
     columns: pa.Table
@@ -32,6 +36,7 @@ class Raw:
     broken: pa.Table
     notes: tuple[tuple[str, int], ...] = ()
     damage: str = ""
+    odd: Mapping[str, pa.ChunkedArray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

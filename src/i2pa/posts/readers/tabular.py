@@ -32,13 +32,6 @@ _NUMBER_OR_TIME = re.compile(r"[-+]?[0-9][0-9.:TZ+ -]*")
 
 def open_csv(path: Path, delimiter: str | None = None) -> Source:
     """A file of separated values with a header; the separator is the header's most frequent."""
-    with path.open("rb") as binary:
-        if binary.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-            raise DataError(
-                "is UTF-16, where UTF-8 is needed",
-                where=str(path),
-                remedy=f"convert it: iconv -f utf-16 -t utf-8 {path.name} > {path.stem}-utf8.csv",
-            )
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         first = file.readline(1 << 20)
         if _JSON.match(first):
@@ -54,14 +47,21 @@ def open_csv(path: Path, delimiter: str | None = None) -> Source:
         except csv.Error as error:
             raise DataError(f"the header cannot be read: {error}", where=str(path)) from error
     names = [name.strip().removeprefix("\ufeff") for name in names]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"two columns are called {twice[0]!r}", where=str(path))
+    _refuse_twice(names, names, path)
 
     def read(wanted: Sequence[str]) -> Raw:
         return _read_csv(path, separator, names, wanted)
 
     return Source(names, read)
+
+
+def _refuse_twice(names: Sequence[str], wanted: Sequence[str], path: Path) -> None:
+    """Raise DataError where two columns have one name that is wanted."""
+    twice = sorted(name for name in set(wanted) if names.count(name) > 1)
+    if twice:
+        raise DataError(
+            f"two columns are called {twice[0]!r}", where=str(path), remedy="rename one of them"
+        )
 
 
 def _read_csv(path: Path, separator: str, names: Sequence[str], wanted: Sequence[str]) -> Raw:
@@ -188,6 +188,8 @@ def open_parquet(path: Path) -> Source:
         raise DataError(f"cannot be read as Parquet: {error}", where=str(path)) from error
 
     def read(wanted: Sequence[str]) -> Raw:
+        # Two that nobody asks for do no harm.
+        _refuse_twice(names, wanted, path)
         table = pq.read_table(path, columns=list(wanted)).select(list(wanted))
         nested = [f.name for f in table.schema if pa.types.is_nested(f.type)]
         if nested:
