@@ -111,7 +111,7 @@ def test_a_probe_by_thurstone_gives_spreads_that_its_file_repeats(pairs, album, 
     model = train(pairs, album, replace(PROBE, loss="thurstone", l2=0.1, nuisance=True))
     assert model.evaluations[0].model.mean_of_users.value > 0.95
     assert model.metadata.link == "thurstone"
-    file = write_run(model, tmp_path / "run", {})
+    file = write_run(model, str(tmp_path / "run"))
     names = sorted(path.name for path in album.glob("[01]-*.png"))
     transform = transform_named(PROBE.transform)
     pixels = np.stack([transform.pixels(album / name) for name in names])

@@ -92,10 +92,13 @@ def _data(model: TrainedModel, inputs: Mapping[str, str]) -> Iterator[str]:
     lost = many(model.pairs_without_picture, "more pair")
     yield f"{model.learnt_from}; {lost} had no readable picture."
     yield ""
-    yield "| file of pairs | SHA-256 |"
-    yield "|---|---|"
-    for name, digest in inputs.items():
-        yield f"| {name} | {digest} |"
+    if inputs:
+        yield "| file of pairs | SHA-256 |"
+        yield "|---|---|"
+        for name, digest in inputs.items():
+            yield f"| {name} | {digest} |"
+    else:
+        yield "The files that the pairs came from, if any, were not told."
     yield ""
     yield from _unreadable(model)
     rules = ", ".join(model.data.rules_sha256) or "not recorded in the pairs"

@@ -49,12 +49,18 @@ FOLDS_FOLDER = "folds"
 _GRID = ("l2", "accuracy_mean_of_users", "log_loss")
 
 
-def write_run(model: TrainedModel, folder: Path, inputs: Mapping[str, str]) -> ModelFile:
-    """Write a trained model to `folder`, each file whole; `inputs` are the data's hashes by name.
+def write_run(
+    model: TrainedModel,
+    folder: str | os.PathLike[str],
+    inputs: Mapping[str, str] | None = None,
+) -> ModelFile:
+    """Write a trained model to `folder`, each file whole.
 
-    What another run left there is removed. `run.json` comes last, so a folder without it is an
-    unfinished run.
+    `inputs` are the SHA-256 of the files of pairs by name, for the card, where pairs came from
+    files. What another run left there is removed. `run.json` comes last, so a folder without it is
+    an unfinished run. Raises UserInputError where the folder cannot be made.
     """
+    folder, inputs = Path(folder), inputs or {}
     make_run_folder(folder)
     if model.checkpoints is not None and folder.samefile(model.checkpoints):
         remove_half_written(folder)
