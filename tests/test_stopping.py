@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-# `moment` is a module about to be imported, or a call; the signal comes there.
+# `moment` is a module about to be imported, or a call; the signal comes there. What is raised in a
+# module `in python` is left as it is.
 SENDER = """
 import os, signal, sys
 
@@ -19,6 +20,8 @@ def send():
 
 class Finder:
     def find_spec(self, name, *rest):
+        if f"{name} in python" == moment:
+            send()
         if name == moment:
             try:
                 send()
@@ -38,6 +41,15 @@ if moment == "dropped":
             send()
         except KeyboardInterrupt:
             pass
+    i2pa.cli.data.need_data = need
+if moment == "cleaning up":
+    import i2pa.cli.data
+    def need(job):
+        try:
+            send()
+        finally:
+            send()
+            print("cleaned up", flush=True)
     i2pa.cli.data.need_data = need
 if moment == "the end":
     import threading
@@ -86,6 +98,28 @@ def test_a_stop_that_was_dropped_is_said(tmp_path: Path) -> None:
     table.write_text("user_id,post_id,uploaded_at,likes\nu,a,2019-06-01T00:00:00Z,100\n")
     done = stopped_at("dropped", "SIGTERM", "posts", table, "-o", tmp_path / "posts.parquet")
     assert (done.returncode, done.stderr) == (130, "i2pa: stopped\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
+def test_pyarrow_drops_no_stop_while_it_imports(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    pytest.importorskip("dateutil")
+    table = tmp_path / "posts.csv"
+    table.write_text("user_id,post_id,uploaded_at,likes\nu,a,2019-06-01T00:00:00Z,100\n")
+    out = tmp_path / "posts.parquet"
+    done = stopped_at("dateutil in python", "SIGINT", "posts", table, "-o", out)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "i2pa: stopped\n")
+    assert not out.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
+def test_who_asks_again_does_not_disturb_what_cleans_up(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    table = tmp_path / "posts.csv"
+    table.write_text("user_id,post_id,uploaded_at,likes\nu,a,2019-06-01T00:00:00Z,100\n")
+    done = stopped_at("cleaning up", "SIGINT", "posts", table, "-o", tmp_path / "posts.parquet")
+    assert (done.returncode, done.stderr) == (130, "i2pa: stopped\n")
+    assert done.stdout == "cleaned up\n"
 
 
 def test_importing_i2pa_handles_no_signal() -> None:

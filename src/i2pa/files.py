@@ -20,6 +20,8 @@ FAILED_DISK = frozenset(_FULL | {errno.EIO})
 """Numbers of errors that say that a disk takes no more, or fails."""
 
 
+_OTHER_TABLES = {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xlsx"}
+
 # What `mkstemp` puts after a prefix.
 _RANDOM_SIGNS = 8
 _HEAD = 1 << 16
@@ -104,6 +106,17 @@ def check_text_name(path: str | os.PathLike[str]) -> None:
 def as_text_name(path: str | os.PathLike[str]) -> str:
     r"""A path as text of UTF-8: bytes that are no text become the six characters `\udcff`."""
     return os.fspath(path).encode("utf-8", "backslashreplace").decode()
+
+
+def check_parquet_name(path: str | os.PathLike[str]) -> None:
+    """Raise UserInputError for the name of another kind of table, which is not to hold Parquet."""
+    out = Path(path)
+    if out.suffix.lower() in _OTHER_TABLES:
+        raise UserInputError(
+            f"would hold Parquet, not {out.suffix[1:]}",
+            where=str(out),
+            remedy=f"name it {out.with_suffix('.parquet').name}",
+        )
 
 
 def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:

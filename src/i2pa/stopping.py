@@ -12,18 +12,23 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from importlib.machinery import ModuleSpec
 
 EXIT_STOPPED = 130
 
+PATIENCE = 2.0
+"""Seconds for which who asks again does not disturb what cleans up."""
 
-class _NoPandas:
-    """Keeps pandas out of the process, which has no use for it.
 
-    Where it is installed pyarrow imports it in the midst of work, from C that drops a
-    KeyboardInterrupt; and that takes longer than many a command.
+class _ForPyarrow:
+    """Sees to what pyarrow imports in the midst of work, from C that drops a KeyboardInterrupt.
+
+    Pandas is kept out of the process, which has no use for it, and which it would hold up for
+    longer than many a command takes. Dateutil comes first.
     """
 
     @classmethod
@@ -33,6 +38,9 @@ class _NoPandas:
         Torch asks, and must not hear of an error.
         """
         del path, target
+        if name == "pyarrow":
+            with suppress(ImportError):
+                import_module("dateutil.relativedelta")
         return ModuleSpec(name, cls) if name == "pandas" else None  # type: ignore[arg-type]
 
     @staticmethod
@@ -49,6 +57,7 @@ class _State:
     def __init__(self) -> None:
         self.working = False
         self.came = False
+        self.at = 0.0
         self.code: int | None = None
 
 
@@ -59,7 +68,7 @@ def install() -> None:
     """Handle both signals from here on; in the main thread only."""
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
-    sys.meta_path.insert(0, _NoPandas)
+    sys.meta_path.insert(0, _ForPyarrow)
 
 
 @contextmanager
@@ -80,6 +89,12 @@ def came() -> bool:
     return _state.came
 
 
+def check() -> None:
+    """Raise KeyboardInterrupt if one was raised and dropped: before a result is written."""
+    if _state.came:
+        raise KeyboardInterrupt
+
+
 def end_with(code: int) -> None:
     """The work is done, and the process about to end with `code`."""
     _state.code = code
@@ -88,7 +103,13 @@ def end_with(code: int) -> None:
 def _stop(number: int, frame: object) -> None:
     del number, frame
     asked_before, _state.came = _state.came, True
+    if not asked_before:
+        _state.at = time.monotonic()
     if _state.working:
+        # Set while `finally` and its like run because of the first one, and then only.
+        cleaning = isinstance(sys.exc_info()[1], KeyboardInterrupt)
+        if cleaning and asked_before and time.monotonic() - _state.at < PATIENCE:
+            return
         raise KeyboardInterrupt
     if _state.code is not None and not asked_before:
         # What is left is Python's own end; only who asks again has to wait too long for it.

@@ -17,7 +17,7 @@ from i2pa.audit import Audit, Check, audit_pairs
 from i2pa.audit.concentration import gini
 from i2pa.audit.duplicates import connected, near_groups, near_pairs
 from i2pa.audit.pictures import read_pictures
-from i2pa.audit.report import rows
+from i2pa.audit.report import as_html, rows
 from i2pa.errors import DataError, UserInputError
 from i2pa.pairs.schema import with_metadata
 from i2pa.posts import POSTS
@@ -62,6 +62,7 @@ def test_users_and_pictures_shared_by_splits() -> None:
     named = check(audit, "named_pictures_shared_by_splits")
     assert (users.value, users.n, users.verdict) == (1, 2, "leaks")
     assert (named.value, named.n, named.verdict) == (1, 5, "leaks")
+    assert (users.found, named.found) == (("a",), ("1",))
     assert audit.overall.verdict == "leaks"
     assert "leak into each other" in str(audit.overall)
     sound = table.set_column(
@@ -75,6 +76,39 @@ def test_pairs_that_contradict_each_other_or_themselves() -> None:
     found = check(audit_pairs(table), "contradicting_pairs")
     assert (found.value, found.n, found.verdict) == (3, 4, "breaks the rule")
     assert found.says.startswith("1 of 4 pairs set a picture against itself and 2 have an opposite")
+    assert found.found == ("1 over 2", "2 over 1", "3 over 3")
+
+
+def test_a_report_names_the_first_few_at_fault() -> None:
+    names = [f"{i}.jpg" for i in range(5)]
+    audit = audit_pairs(pairs_of(5, winner_image=names, loser_image=names))
+    found = check(audit, "contradicting_pairs")
+    few = "0.jpg over 0.jpg; 1.jpg over 1.jpg; 2.jpg over 2.jpg; and 2 more"
+    assert found.first_found == few
+    assert len(found.found) == 5
+    assert few in as_html(audit)
+    assert check(audit, "repeated_pictures").first_found == ""
+
+
+@pytest.mark.parametrize(("age", "advises"), [(40, False), (20, True), (None, True)])
+def test_where_posts_are_settled_age_is_not_advised(age: int | None, advises: bool) -> None:
+    pairs = pairs_of(later_wins=1.0)
+    sides = [
+        (pairs[f"{side}_id"], pairs[f"{side}_time"].to_numpy()) for side in ("winner", "loser")
+    ]
+    posts: dict[str, object] = dict.fromkeys(POSTS.names, pa.nulls(2 * pairs.num_rows))
+    up = np.concatenate([time for _, time in sides])
+    posts |= {
+        "platform": ["made-up"] * len(up),
+        "post_id": [post for ids, _ in sides for post in ids.to_pylist()],
+        "uploaded_at": up,
+    }
+    if age is not None:
+        posts["downloaded_at"] = up + np.timedelta64(age, "D")
+    audit = audit_pairs(pairs, posts=pa.table(posts).cast(POSTS))
+    assert audit.overall.verdict == "useless for training"
+    assert ("--min-age-days" in str(audit.overall)) == advises
+    assert "closer in time" in str(audit.overall)
 
 
 @pytest.fixture
@@ -107,6 +141,7 @@ def test_copies_across_splits_are_found_by_bytes_and_by_eye(folder: Path) -> Non
         loser_image=["1.jpg", "red.png", "blue.png"],
     )
     audit = audit_pairs(table, images=[folder])
+    assert check(audit, "equal_pictures_shared_by_splits").found == ("0-copy.jpg = 0.jpg",)
     shared = {
         kind: check(audit, f"{kind}_pictures_shared_by_splits").value
         for kind in ("named", "equal", "near")
@@ -169,6 +204,8 @@ def test_a_list_of_nothing_is_refused() -> None:
         audit_pairs(pairs_of(2), posts=posts)
     with pytest.raises(DataError, match="weights must be"):
         audit_pairs(pairs_of(2, weight=[-1.0, 1.0]))
+    with pytest.raises(DataError, match=r"weights must be numbers from 0 to 1e\+100"):
+        audit_pairs(pairs_of(2, weight=[1e308, 1e308]))
 
 
 def test_pictures_that_are_not_there_are_still_compared_by_name(folder: Path) -> None:
@@ -204,6 +241,12 @@ def test_parts_without_a_picture_are_not_checked_by_content(folder: Path) -> Non
         (
             {"winner_s": [1.0, 2.0], "loser_s": [2.0, 1.0]},
             "column winner_s: 1 of 2 values are below loser_s",
+        ),
+        ({"p": [2.0, 0.5]}, "column p: 1 of 2 values are NaN or outside 0 to 1; fill it"),
+        ({"p": [float("nan"), None]}, "column p: 1 of 2 values are NaN"),
+        *(
+            ({name: [float("nan"), None]}, f"column {name}: 1 of 2 values are NaN or infinite")
+            for name in ("winner_s", "loser_s", "delta_s")
         ),
         ({"split": ["dev", None]}, "column split: 1 of 2 values are none of train, val, test"),
     ],

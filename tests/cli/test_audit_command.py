@@ -75,6 +75,7 @@ def test_balance_writes_pairs_that_train_can_read(
         (["--balance", "time"], 2, "go together"),
         (["-o", "x"], 2, "go together"),
         (["--html", "."], 2, "is a folder"),
+        (["--html", "-"], 2, "--html -: stdout is no place for it"),
         (["--html", "a.parquet"], 2, "a.parquet: is no name for a page; name it .html"),
         (["--balance", "time", "-o", "y.html", "--html", "./y.html"], 2, "name one file"),
         (["--posts", "none.parquet"], 2, "no such file"),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from command_runner import one_line, run
 
-from i2pa.pairs import read_pairs
-from i2pa.posts import load_posts
+from i2pa.errors import DataError, UserInputError
+from i2pa.pairs import PAIRS, build_pairs, read_pairs, write_pairs
+from i2pa.posts import load_posts, write_posts
 
 HEADER = "id,username,taken_at,crawled_at,like_total,text"
 
@@ -219,6 +222,8 @@ def test_the_options_that_are_named_for_hessels_pairs_make_them(
         ),
         (["audit", "."], 2, "is a folder; name a file of pairs"),
         (["split", "x", "-o", "y", "--counts", "1,1,1", "--fractions", "1,0,0"], 2, "together"),
+        (["split", "posts.parquet", "-o", "x", "--counts", "rest,1_0,1"], 2, "not three numbers"),
+        (["split", "posts.parquet", "-o", "x", "--fractions", "0_1,0,0"], 2, "not three numbers"),
         (["pairs", "none.parquet", "-o", "x"], 2, "no such file"),
         (["pairs", "posts.parquet", "-o", "x", "--rules", "mine"], 2, "paper, same-user-wide"),
         (["pairs", "posts.parquet", "-o", "x", "--without", "luck"], 2, "no such rule"),
@@ -246,6 +251,64 @@ def test_wrong_input_is_one_line_and_leaves_nothing(
     assert err.count("\n") == 1
     assert message in err
     assert sorted(export.parent.iterdir()) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such files")
+def test_a_pipe_is_no_file_that_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    code, _, err = run(capsys, "pairs", tmp_path / "pipe", "-o", tmp_path / "x")
+    assert code == 2
+    assert "pipe: is no regular file; name a posts.parquet" in one_line(err)
+
+
+def test_a_post_twice_is_told_with_its_file(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, twice = tmp_path / "posts.parquet", tmp_path / "twice.parquet"
+    run(capsys, "posts", export, "-o", made, "--map", "likes=like_total")
+    posts = load_posts(made)
+    write_posts(posts.take([0, *range(posts.num_rows)]), twice)
+    for more in ((), ("--without", "same-user")):
+        code, _, err = run(capsys, "pairs", twice, "-o", tmp_path / "x.parquet", *more)
+        assert code == 1
+        assert f"{twice}: the post " in one_line(err)
+
+
+def test_of_pairs_of_two_users_no_proof_is_claimed(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    posts, pairs, parts = (tmp_path / f"{name}.parquet" for name in ("posts", "pairs", "split"))
+    run(capsys, "posts", export, "-o", posts, "--map", "likes=like_total")
+    table = build_pairs(posts).pairs
+    unknown = pa.nulls(table.num_rows, pa.string())
+    write_pairs(table.set_column(1, PAIRS.field("user_id"), unknown), pairs)
+    for by in ("pair", "time"):
+        said = run_json(capsys, "split", pairs, "-o", parts, "--by", by)
+        assert (said["users_shared"], said["parts"][0]["users"]) == (None, None)
+        _, out, _ = run(capsys, "split", pairs, "-o", parts, "--by", by)
+        n = said["without_user"]
+        assert f"in more than one part: unknown users ({n} pairs without user_id), 0 images" in out
+
+
+def test_what_is_written_in_python_is_what_the_commands_would_write(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = tmp_path / "posts.parquet"
+    run(capsys, "posts", export, "-o", made, "--map", "likes=like_total")
+    with pytest.raises(DataError, match="pairs is not a table of pairs: it has no winner_id"):
+        write_pairs(load_posts(made), tmp_path / "z.parquet")
+    pairs = build_pairs(made).pairs
+    for write in (
+        lambda: write_pairs(pairs, tmp_path / "z.csv"),
+        lambda: build_pairs(made, out=tmp_path / "z.csv"),
+    ):
+        with pytest.raises(
+            UserInputError, match=r"would hold Parquet, not csv; name it z\.parquet"
+        ):
+            write()
+    assert not (tmp_path / "z.csv").exists()
 
 
 @pytest.mark.parametrize("command", ["posts", "pairs", "split"])

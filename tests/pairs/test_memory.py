@@ -45,13 +45,13 @@ def test_threads_wait_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     at_work, most, lock = 0, 0, threading.Lock()
     pair_block = build_module.pair_block
 
-    def watched(block, how, dropped):  # type: ignore[no-untyped-def]
+    def watched(block, how, dropped, stopped):  # type: ignore[no-untyped-def]
         nonlocal at_work, most
         with lock:
             at_work += block.table.num_rows
             most = max(most, at_work)
         time.sleep(0.05)
-        found = pair_block(block, how, dropped)
+        found = pair_block(block, how, dropped, stopped)
         with lock:
             at_work -= block.table.num_rows
         return found

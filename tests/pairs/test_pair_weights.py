@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from i2pa.errors import DataError
 from i2pa.pairs.schema import (
+    MOST_WEIGHT,
     PAIRS,
     check_labelled_pairs,
     check_pair_weights,
@@ -46,10 +48,26 @@ def test_pairs_that_all_weigh_nothing_are_refused(tmp_path: Path) -> None:
         read_pairs(file)
 
 
-@given(st.lists(st.floats(min_value=0, allow_infinity=False), max_size=9))
+@pytest.mark.parametrize(
+    ("weights", "fault"),
+    [
+        ((1.0, 1e308, 1e308), "2 of 3 values are above 1e+100"),
+        ((0.0, 1e-320), "all 2 pairs weigh 0 or next to it"),
+    ],
+)
+def test_weights_whose_sums_are_no_numbers_are_refused(
+    weights: tuple[float, ...], fault: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "pairs.parquet"
+    write_pairs(weighing(*weights), file)
+    with pytest.raises(DataError, match=f"column weight: {re.escape(fault)}"):
+        read_pairs(file)
+
+
+@given(st.lists(st.floats(min_value=0, max_value=MOST_WEIGHT), max_size=9))
 def test_weights_that_can_weigh_pass(weights: list[float]) -> None:
     table = weighing(*weights)
-    if not weights or any(weights):
+    if not weights or max(weights) >= 1 / MOST_WEIGHT:
         check_pair_weights(table, "pairs")
     else:
         with pytest.raises(DataError):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from plain_posts import make_posts
 
 from i2pa.audit import audit_pairs
-from i2pa.errors import UserInputError
+from i2pa.errors import DataError, UserInputError
 from i2pa.pairs import (
     PAPER,
     SAME_USER_WIDE,
@@ -21,6 +21,9 @@ from i2pa.pairs import (
     split_pairs,
     within_days,
 )
+
+JUNE = datetime(2019, 6, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
 
 
 def test_eq_6_golden_values() -> None:
@@ -54,6 +57,16 @@ def test_the_window_is_widened_as_it_is_read() -> None:
     assert within_days(PAPER, 30).dates_closer_than == 30
     assert within_days(SAME_USER_WIDE, 10).window_hours == 240
     assert within_days(SAME_USER_WIDE, 10).dates_closer_than is None
+
+
+def test_hours_take_the_place_of_dates() -> None:
+    rules = PairRules(window_hours=24.0)
+    assert rules.dates_closer_than is None
+    assert rules == replace(PAPER, dates_closer_than=None, window_hours=24)
+    posts = make_posts(*({"likes": 100 * 4**i, "uploaded_at": JUNE + i * DAY} for i in range(3)))
+    rules = PairRules(window_hours=1.0)
+    with pytest.raises(DataError, match="'at most 1 hour apart'; relax with --window-hours N"):
+        build_pairs(posts, rules)
 
 
 def test_equal_rules_have_one_hash() -> None:

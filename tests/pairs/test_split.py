@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -56,6 +56,52 @@ def test_counts_come_close_whatever_the_order_of_rows() -> None:
     back = list(range(pairs.num_rows))[::-1]
     assert split_pairs(pairs.take(back), fractions=(0.7, 0.2, 0.1)).pairs.take(back) == done.pairs
     assert split_pairs(pairs, seed=1).pairs != split_pairs(pairs).pairs
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(1, 12), min_size=2, max_size=9),
+    st.integers(0, 3),
+    st.data(),
+    st.sampled_from([("rest", 1, 0), (1, 0, "rest"), (0, 1, "rest")]),
+)
+def test_whole_users_come_as_close_as_they_can(
+    sizes: list[int], seed: int, data: st.DataObject, where: tuple[Any, ...]
+) -> None:
+    wanted = data.draw(st.integers(1, sum(sizes) - 1))
+    pairs = pairs_by({f"u{i}": n for i, n in enumerate(sizes)})
+    counts = [wanted if count == 1 else count for count in where]
+    done = split_pairs(pairs, seed=seed, counts=counts)
+    chosen = (c for n in range(1, len(sizes)) for c in combinations(sizes, n))
+    best = min(abs(sum(c) - wanted) for c in chosen)
+    assert abs(done.parts[where.index(1)].pairs - wanted) == best
+    assert sum(part.pairs for part in done.parts) == sum(sizes)
+
+
+def test_counts_are_met_where_small_users_fill_the_gaps() -> None:
+    sizes = {f"u{i}": n for i, n in enumerate([1] * 9 + [2] * 9 + [3 + i % 50 for i in range(60)])}
+    for counts in (("rest", 10, 10), ("rest", 100, 50), (20, 30, "rest")):
+        done = split_pairs(pairs_by(sizes), counts=counts)  # type: ignore[arg-type]
+        for part, count in zip(done.parts, counts, strict=True):
+            assert count in ("rest", part.pairs)
+    few = pairs_by({"a": 4, "b": 4, "c": 1, "d": 1})
+    assert [p.pairs for p in split_pairs(few, counts=(5, 5, "rest")).parts] == [5, 5, 0]
+    of_fractions = split_pairs(pairs_by(sizes), fractions=(0.5, 0.25, 0.25))
+    n = sum(sizes.values())
+    assert all(abs(part.pairs - n / 4) <= 0.75 for part in of_fractions.parts[1:])
+
+
+def test_of_pairs_of_two_users_nothing_is_said_of_users() -> None:
+    pairs = pairs_by({"a": 3, "b": 3})
+    some = pa.array([None, *pairs["user_id"].to_pylist()[1:]], pa.string())
+    pairs = pairs.set_column(1, PAIRS.field("user_id"), some)
+    done = split_pairs(pairs, "pair", (0.5, 0, 0.5))
+    assert (done.users_shared, done.without_user) == (None, 1)
+    users = [part.users for part in done.parts]
+    assert users.count(None) == 1
+    assert users[1] == 0
+    alone = split_pairs(pairs_by({"a": 3}), "pair", (0.5, 0, 0.5))
+    assert (alone.users_shared, alone.without_user) == (1, 0)
 
 
 def test_a_part_may_be_left_out() -> None:

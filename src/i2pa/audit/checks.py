@@ -37,6 +37,8 @@ FEWEST_USERS = 10
 """With fewer (of equal size), a bootstrap over users is too narrow to be trusted."""
 WIDEST = 0.05
 """An interval that reaches further than this beyond 50 %, or to each side, settles nothing."""
+FEW = 3
+"""How many of those at fault a report names; JSON names all."""
 FITTED_WIDER = 1.3
 """How much wider than its bootstrap interval a cross-fitted accuracy scatters without any leak.
 
@@ -53,7 +55,8 @@ class Check:
 
     `n` pairs (pictures, for checks of pictures) and `users` were looked at; `users` is None where
     they are unknown. `mean_of_users` weighs users alike where `value` weighs pairs alike.
-    `says` is the answer as a sentence.
+    `says` is the answer as a sentence. `found` names what is wrong, such as every picture in two
+    parts.
     """
 
     name: str
@@ -67,6 +70,14 @@ class Check:
     unit: Unit
     says: str
     mean_of_users: Interval | None = None
+    found: tuple[str, ...] = ()
+
+    @property
+    def first_found(self) -> str:
+        """The first few of `found` in words; empty where there is nothing."""
+        more = len(self.found) - FEW
+        named = "; ".join(self.found[:FEW])
+        return f"{named}; and {more:,} more" if more > 0 else named
 
 
 @dataclass(frozen=True)

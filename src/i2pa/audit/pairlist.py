@@ -18,7 +18,7 @@ import pyarrow.csv as pa_csv
 from i2pa.audit.codes import decode_posts, upload_times
 from i2pa.errors import DataError
 from i2pa.files import begins_as_text, check_input, check_text_name
-from i2pa.pairs.schema import PAIRS, TIME, check_pairs_table, read_pairs, with_metadata
+from i2pa.pairs.schema import MOST_WEIGHT, PAIRS, TIME, check_pairs_table, read_pairs, with_metadata
 from i2pa.pairs.split import PARTS
 from i2pa.posts.readers.undisturbed import read_csv
 from i2pa.words import many
@@ -33,6 +33,11 @@ RELEASED = ("Low_popularity", "High_popularity")
 
 SEPARATOR = "\x1f"
 
+_LOGARITHM = "fill it with logarithms of likes, or leave it empty"
+_NO_CHANCE = (
+    "are NaN or outside 0 to 1",
+    "fill it with the probability that the winner is the better one, or leave it empty",
+)
 _WINNER_FIRST = "the winner, with the larger S, comes first"
 
 
@@ -104,8 +109,11 @@ def shape(table: pa.Table, where: str = "") -> PairList:
     if table.num_rows == 0:
         raise DataError("there is no pair to audit", where=where)
     weight = table["weight"].fill_null(1.0).to_numpy().astype(np.float64)
-    if not (np.isfinite(weight).all() and weight.min() >= 0 and weight.sum() > 0):
-        raise DataError("weights must be numbers from 0, not all 0", where=where)
+    # A comparison with NaN is False.
+    if not (weight.min() >= 0 and 1 / MOST_WEIGHT <= weight.max() <= MOST_WEIGHT):
+        raise DataError(
+            f"weights must be numbers from 0 to {MOST_WEIGHT:g}, not all 0", where=where
+        )
     _check_columns(table, where)
     return PairList(
         table=table,
@@ -118,7 +126,8 @@ def shape(table: pa.Table, where: str = "") -> PairList:
 
 
 def _check_columns(table: pa.Table, where: str) -> None:
-    """Refuse pairs without a post, of a winner that lost, or of a part that is none."""
+    """Refuse pairs without a post, of a winner that lost, of a part or a chance that is none."""
+    p = table["p"]
     known = pa.array([*PARTS, None], pa.string())
     no_part = pc.invert(pc.is_in(table["split"], value_set=known))
     parts = ", ".join(PARTS)
@@ -127,6 +136,11 @@ def _check_columns(table: pa.Table, where: str) -> None:
             (f"{side}_id", pc.is_null(table[f"{side}_id"]), "are empty", "fill in the posts' ids")
             for side in ("winner", "loser")
         ),
+        *(
+            (name, pc.invert(pc.is_finite(table[name])), "are NaN or infinite", _LOGARITHM)
+            for name in ("winner_s", "loser_s", "delta_s")
+        ),
+        ("p", pc.invert(pc.and_(pc.less_equal(0, p), pc.less_equal(p, 1))), *_NO_CHANCE),
         ("delta_s", pc.less(table["delta_s"], 0), "are below 0", _WINNER_FIRST),
         (
             "winner_s",

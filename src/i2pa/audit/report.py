@@ -77,7 +77,10 @@ def as_html(audit: Audit) -> str:
         "<h2>Checks</h2>",
         _html_table(
             (*COLUMNS, "in words"),
-            [(*row, c.says) for row, c in zip(rows(audit.checks), audit.checks, strict=True)],
+            [
+                (*row, f"{c.says}{': ' if c.found else ''}{c.first_found}")
+                for row, c in zip(rows(audit.checks), audit.checks, strict=True)
+            ],
         ),
     ]
     if audit.not_checked:

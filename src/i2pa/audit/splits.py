@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from i2pa.audit.checks import CLEAN, LEAKS, Check, Skipped
@@ -24,7 +25,8 @@ def shared_users(pairs: PairList) -> Check | Skipped:
         return Skipped(name, NO_SPLIT)
     if not pairs.clustered:
         return Skipped(name, "some pairs have no user_id")
-    return _shared(name, "users", "in more than one part", pairs, pairs.users, part)
+    users = pairs.table["user_id"].combine_chunks()
+    return _shared(name, "users", "in more than one part", pairs, pairs.users, part, users)
 
 
 def shared_pictures(
@@ -39,11 +41,9 @@ def shared_pictures(
     if part is None:
         return [Skipped(name, NO_SPLIT) for name in names]
     both = np.concatenate([part, part])
+    how = "in more than one part, by name or post"
     found: list[Check | Skipped] = [
-        _shared(
-            *(names[0], "pictures", "in more than one part, by name or post"),
-            *(pairs, _posts(pairs), both),
-        )
+        _shared(names[0], "pictures", how, pairs, _posts(pairs), both, _names(pairs))
     ]
     if pictures is None or near is None:
         return found + [Skipped(name, "give --images DIR") for name in names[1:]]
@@ -53,7 +53,7 @@ def shared_pictures(
         (names[1], exact_groups(pictures), "by SHA-256"),
         (names[2], near, "to the eye"),
     ):
-        shared = group[rows[inside]], both[inside]
+        shared = group[rows[inside]], both[inside], pictures.names.take(pa.array(rows[inside]))
         found.append(_shared(name, "pictures", f"in more than one part, {how}", pairs, *shared))
     return found
 
@@ -64,6 +64,7 @@ def contradictions(pairs: PairList, pictures: Pictures | None, near: Ints | None
     The same means the same name or post, and of pictures that were read the same to the eye, too.
     """
     sides = _posts(pairs).reshape(2, -1).T
+    names = _names(pairs)
     by = "by name; give --images DIR to compare pictures"
     if pictures is not None and near is not None:
         rows = _rows(pairs, pictures)
@@ -76,7 +77,9 @@ def contradictions(pairs: PairList, pictures: Pictures | None, near: Ints | None
     forward, backward = sides @ [size, 1], sides @ [1, size]
     itself = sides[:, 0] == sides[:, 1]
     turned = ~itself & np.isin(forward, backward)
-    bad = int((itself | turned).sum())
+    at_fault = np.flatnonzero(itself | turned)
+    bad = at_fault.size
+    won, lost = (names.take(pa.array(at_fault + side * pairs.n)).to_pylist() for side in (0, 1))
     return Check(
         name="contradicting_pairs",
         title="pairs that contradict each other or themselves",
@@ -89,6 +92,7 @@ def contradictions(pairs: PairList, pictures: Pictures | None, near: Ints | None
         unit="pairs",
         says=f"{itself.sum():,} of {many(pairs.n, 'pair')} set a picture against itself and "
         f"{turned.sum():,} have an opposite pair of the same two pictures ({by})",
+        found=tuple(sorted(f"{a} over {b}" for a, b in zip(won, lost, strict=True))),
     )
 
 
@@ -112,6 +116,17 @@ def _posts(pairs: PairList) -> Ints:
     return np.asarray(index, dtype=np.int64)
 
 
+def _names(pairs: PairList) -> pa.Array:
+    """What to call the picture of each winner, then of each loser [2n]: its file, or its post."""
+    table = pairs.table
+    return pa.concat_arrays(
+        [
+            pc.coalesce(table[f"{side}_image"], table[f"{side}_id"]).combine_chunks()
+            for side in ("winner", "loser")
+        ]
+    )
+
+
 def _rows(pairs: PairList, pictures: Pictures) -> Ints:
     """Rows of `pictures` of each pair [n, 2], winner first; -1 for none."""
     sides = [pictures.rows(pairs.table[f"{side}_image"]) for side in ("winner", "loser")]
@@ -125,8 +140,9 @@ def _shared(
     pairs: PairList,
     group: Ints,
     part: Ints,
+    names: pa.Array,
 ) -> Check | Skipped:
-    """How many distinct groups [k] occur in more than one part [k]."""
+    """How many distinct groups [k] of `names` [k] occur in more than one part [k]."""
     shared: Bools = is_shared(group, part)
     n_groups, n_shared = len(np.unique(group[part >= 0])), len(np.unique(group[shared]))
     if not n_groups:
@@ -142,7 +158,16 @@ def _shared(
         verdict=LEAKS if n_shared else CLEAN,
         unit=unit,
         says=f"{n_shared:,} of {many(n_groups, unit.removesuffix('s'))} {where}",
+        found=_called(group[shared], names.filter(pa.array(shared))),
     )
+
+
+def _called(group: Ints, names: pa.Array) -> tuple[str, ...]:
+    """Each group's distinct names [k] as 'a.jpg = b.jpg', whatever the order of rows."""
+    called: dict[int, set[str]] = {}
+    for number, name in zip(group.tolist(), names.to_pylist(), strict=True):
+        called.setdefault(number, set()).add(name)
+    return tuple(sorted(" = ".join(sorted(of_one)) for of_one in called.values()))
 
 
 def _n_users(pairs: PairList) -> int | None:

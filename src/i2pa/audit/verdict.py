@@ -28,6 +28,8 @@ SHORTCUTS = (
 )
 """Checks whose value is the accuracy of a guess made without looking."""
 
+_SETTLED = "Pair settled posts only (--min-age-days 30) or posts"
+
 USELESS = "useless for training"
 
 
@@ -97,11 +99,12 @@ def _useless(checks: Sequence[Check], worst: Check, pairs: pa.Table) -> list[str
             "Its rules ask for no least age (min_age_days is off), so that posts may still have "
             "been collecting likes or views when they were counted."
         )
+    # Where they are known to be settled, age is not to blame.
+    pair = "Pair posts" if young is not None and not young.value else _SETTLED
     why = "first had more time to be seen" if earlier else "last had the larger audience"
     said.append(
         f"What was posted {why}: a model taught by it learns what dates a picture, not what people "
-        "like. Pair settled posts only (--min-age-days 30) or posts closer in time, or weigh by "
-        "order (--balance time), and audit again."
+        f"like. {pair} closer in time, or weigh by order (--balance time), and audit again."
     )
     return said
 

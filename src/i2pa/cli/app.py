@@ -29,9 +29,8 @@ class _Commands(TyperGroup):
             with stopping.working():
                 result = super().invoke(ctx)
                 sys.stdout.flush()
-                if stopping.came():
-                    # A library dropped what was raised.
-                    raise KeyboardInterrupt
+                # A library may have dropped what was raised.
+                stopping.check()
         except KeyboardInterrupt as error:
             # A command that was stopped may have more to say of it.
             warn(str(error) or "stopped")

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from i2pa import stopping
 from i2pa.cli import output
 from i2pa.cli.app import app
-from i2pa.cli.data import check_output, check_parquet_name, need_data
+from i2pa.cli.data import check_output, need_data
 from i2pa.errors import UserInputError
+from i2pa.files import check_parquet_name
+from i2pa.scoring.names import shortened
 from i2pa.words import many
 
 if TYPE_CHECKING:
@@ -54,9 +57,10 @@ def audit(
     """
     need_data("i2pa audit")
     _check_options(balance, out, html)
-    for path in (out, html):
+    for path, option in ((out, "-o"), (html, "--html")):
         if path is not None:
-            check_output(path, source, *([posts] if posts is not None else []))
+            inputs = [source, posts] if posts is not None else [source]
+            check_output(path, *inputs, option=option)
     if out is not None:
         check_parquet_name(out)
     if html is not None and html.suffix.lower() not in (".html", ".htm"):
@@ -74,6 +78,7 @@ def audit(
             seed=seed,
             progress=report,
         )
+    stopping.check()
     if html is not None:
         write_html(found, html)
     if out is not None:
@@ -124,6 +129,10 @@ def _show(found: Audit) -> None:
     for check in found.checks:
         if check.name in ("same_shard", "contradicting_pairs"):
             print(f"{check.title}: {check.says}")
+    for check in found.checks:
+        if check.found:
+            named = shortened(check.first_found, output.LONGEST_LINE)
+            print(f"{check.title}: {output.printable(named)}")
     for skipped in found.not_checked:
         print(f"not checked: {skipped.name}: {skipped.why}")
     print(f"\nVerdict: {found.overall}")

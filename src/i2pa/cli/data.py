@@ -18,15 +18,13 @@ from i2pa.cli import output
 from i2pa.cli.app import app
 from i2pa.cli.options import JsonFlag
 from i2pa.errors import DataError, MissingExtraError, UserInputError
-from i2pa.files import check_not_input, check_text_name, whole_file
+from i2pa.files import check_not_input, check_parquet_name, check_text_name, whole_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 LOUD_SHARE = 0.01
 """Share of rejected rows above which `posts` warns."""
-
-_OTHER_TABLES = {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xlsx"}
 
 OutFile = Annotated[Path, typer.Option("-o", "--output", help="File to write (Parquet).")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
@@ -127,24 +125,15 @@ def need_data(job: str) -> None:
         raise MissingExtraError(job, "data")
 
 
-def check_output(out: Path, *inputs: str | Path) -> None:
-    """Refuse an impossible output before the work, not after it."""
+def check_output(out: Path, *inputs: str | Path, option: str = "-o") -> None:
+    """Refuse an impossible output of an option before the work, not after it."""
     if str(out) == "-":
-        raise UserInputError("-o -: stdout is no place for it", remedy="name a file to write")
+        what = f"{option} -: stdout is no place for it"
+        raise UserInputError(what, remedy="name a file to write")
     if out.is_dir():
         raise UserInputError("is a folder", where=str(out), remedy="name a file to write")
     check_text_name(out)
     check_not_input(out, *inputs)
-
-
-def check_parquet_name(out: Path) -> None:
-    """Refuse to write Parquet under the name of another kind of table."""
-    if out.suffix.lower() in _OTHER_TABLES:
-        raise UserInputError(
-            f"would hold Parquet, not {out.suffix[1:]}",
-            where=str(out),
-            remedy=f"name it {out.with_suffix('.parquet').name}",
-        )
 
 
 def _is_map_file(item: str) -> bool:

@@ -37,6 +37,8 @@ class MostFailures:
         if text is None:
             return cls("")
         try:
+            if "_" in text:
+                raise ValueError(text)
             if text.endswith("%"):
                 share = float(text[:-1]) / 100
                 if 0 <= share <= 1:

@@ -16,12 +16,12 @@ from i2pa.cli.data import (
     OutFile,
     Seed,
     check_output,
-    check_parquet_name,
     need_data,
     parse_time,
 )
 from i2pa.cli.options import JsonFlag
 from i2pa.errors import ArgumentError, UserInputError
+from i2pa.files import check_parquet_name
 from i2pa.words import many
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ def _choose_rules(
         )
     changes: dict[str, Any] = {k: v for k, v in numbers.items() if v is not None}
     if window_hours is not None:
-        changes |= {"dates_closer_than": None, "window_hours": window_hours}
+        changes["window_hours"] = window_hours
     try:
         rules = replace(RULE_SETS[named], measure=cast("Any", measure), **changes)
         if days is not None:

@@ -16,11 +16,11 @@ from i2pa.cli.data import (
     OutFile,
     Seed,
     check_output,
-    check_parquet_name,
     need_data,
 )
 from i2pa.cli.options import JsonFlag
 from i2pa.errors import UserInputError
+from i2pa.files import check_parquet_name
 from i2pa.words import many
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ def split(
 
 def _three(option: str, text: str, example: str, parse: Callable[[str], Number]) -> list[Number]:
     try:
+        if "_" in text:
+            raise ValueError(text)
         return [parse(part.strip()) for part in text.split(",")]
     except ValueError as error:
         raise UserInputError(
@@ -95,6 +97,7 @@ def _show_split(done: PairsSplit, out: Path, as_json: bool) -> None:
             parts=parts,
             users_shared=done.users_shared,
             images_shared=done.images_shared,
+            without_user=done.without_user,
             left_out=done.left_out,
         )
         return
@@ -104,14 +107,16 @@ def _show_split(done: PairsSplit, out: Path, as_json: bool) -> None:
         [
             (
                 p.name,
-                *(f"{n:,}" for n in (p.pairs, p.users, p.images)),
+                *("unknown" if n is None else f"{n:,}" for n in (p.pairs, p.users, p.images)),
                 *(f"{time:%Y-%m-%d %H:%M}" if time else "" for time in _ends(p).values()),
             )
             for p in done.parts
         ],
     )
-    users, images = many(done.users_shared, "user"), many(done.images_shared, "image")
-    print(f"in more than one part: {users}, {images}")
+    users = f"unknown users ({many(done.without_user, 'pair')} without user_id)"
+    if done.users_shared is not None:
+        users = many(done.users_shared, "user")
+    print(f"in more than one part: {users}, {many(done.images_shared, 'image')}")
     if done.left_out:
         print(f"in no part, across a cut in time: {many(done.left_out, 'pair')}")
 

@@ -56,13 +56,14 @@ class OrderError(Exception):
 class Cut:
     """Neighbouring posts as they were read, no user's left out, and the place of the first.
 
-    `bytes` is the memory that they take while they are worked on.
+    `bytes` is the memory that they take while they are worked on, `where` names the posts as given.
     """
 
     parts: Sequence[pa.Table]
     by: Sequence[str]
     first: int
     bytes: int
+    where: str
 
 
 @dataclass(frozen=True)
@@ -126,15 +127,21 @@ def positive_counts(posts: Posts, names: Sequence[str]) -> set[str]:
     return found
 
 
+def named(posts: Posts) -> str:
+    """What an error calls the posts."""
+    return "the posts" if isinstance(posts, pa.Table) else str(posts)
+
+
 def cuts(
     posts: Posts,
+    where: str,
     columns: Sequence[str],
     by: Sequence[str],
     memory: Memory,
     blocks_at_once: int,
     edge_bytes: EdgeBytes,
 ) -> Iterator[Cut]:
-    """All posts, cut between runs: posts that agree in the columns `by`.
+    """All posts, called `where`, cut between runs: posts that agree in the columns `by`.
 
     `blocks_at_once` are in memory together; `edge_bytes` says what pairs of runs of these lengths
     take. Raises UserInputError where one run does not fit into memory.
@@ -150,7 +157,7 @@ def cuts(
         if longest * a_post + edge_bytes(longest[None]) > memory.bytes:
             whose = "a user has" if "user_id" in by else "users that may pair have"
             raise memory.too_little(f"{whose} {longest:,} posts or more")
-        return Cut(parts, by, first, int(runs.sum() * a_post + edge_bytes(runs)))
+        return Cut(parts, by, first, int(runs.sum() * a_post + edge_bytes(runs)), where)
 
     for batch in _batches(posts, columns, at_once):
         changes = _changes(batch, by)
@@ -190,7 +197,7 @@ def join(cut: Cut, *, trusted: bool) -> Block:
         if (same_run & (time[1:] < time[:-1])).any():
             raise OrderError
         _check_order(table["post_id"], at_once, platform, user)
-    _check_distinct(table, at_once)
+    _check_distinct(table, at_once, cut.where)
     first, last = ((platform[i].as_py(), user[i].as_py()) for i in (0, -1))
     return Block(table, run, cut.first, (first, last))
 
@@ -259,7 +266,7 @@ def _check_order(
         raise OrderError
 
 
-def _check_distinct(table: pa.Table, at_once: npt.NDArray[np.int64]) -> None:
+def _check_distinct(table: pa.Table, at_once: npt.NDArray[np.int64], where: str) -> None:
     """Posts in order that are twice in the table are neighbours."""
     if at_once.size:
         sides = [table.select(_SAME).take(pa.array(at_once + i)) for i in (0, 1)]
@@ -267,7 +274,8 @@ def _check_distinct(table: pa.Table, at_once: npt.NDArray[np.int64]) -> None:
         twice = pc.and_(*same)
         if pc.any(twice).as_py():
             post = sides[0]["post_id"].filter(twice)[0]
-            raise DataError(f"the post {post} is twice in the table", remedy=_REMEDY)
+            what = f"the post {post} is twice in the table"
+            raise DataError(what, where=where, remedy=_REMEDY)
 
 
 def in_order(
@@ -306,7 +314,6 @@ def in_order(
                 remedy="set TMPDIR to a larger disk, or sort them: i2pa posts",
             ) from error
         except duckdb.Error as error:
-            where = "the posts" if isinstance(posts, pa.Table) else str(posts)
             what = f"cannot be read ({str(error).splitlines()[0]})"
-            raise DataError(what, where=where, remedy=_REMEDY) from error
+            raise DataError(what, where=named(posts), remedy=_REMEDY) from error
     return sorted_posts

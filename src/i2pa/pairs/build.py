@@ -20,6 +20,7 @@ from functools import cached_property
 from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ import pyarrow.parquet as pq
 
 from i2pa.cores import MOST_THREADS, usable_cores
 from i2pa.errors import UserInputError, require, require_seed
-from i2pa.files import check_not_input
+from i2pa.files import check_not_input, check_parquet_name
 from i2pa.memory import kept_memory
 from i2pa.pairs.blocks import (
     Cut,
@@ -40,6 +41,7 @@ from i2pa.pairs.blocks import (
     in_order,
     join,
     n_posts,
+    named,
     positive_counts,
 )
 from i2pa.pairs.candidates import Ints
@@ -135,8 +137,9 @@ def build_pairs(
         require(good, name, number, "a whole number above 0")
         require(number is None or number <= most, name, number, f"at most {most:,}")
     source = _checked(posts)
-    if out is not None and isinstance(source, Path):
-        check_not_input(out, source)
+    if out is not None:
+        check_parquet_name(out)
+        check_not_input(out, *([source] if isinstance(source, Path) else []))
     given = as_download_time(downloaded_at)
     how = Pairing(
         rules,
@@ -195,16 +198,18 @@ class _Ordered:
         wanted = list(dict.fromkeys([*columns, "platform", "user_id", "uploaded_at", "post_id"]))
         # Two waiting for each thread, one each read, joined, waiting to be cut and written.
         blocks = 2 * self.at_once + 4
-        return cuts(self.posts, wanted, by, self.memory, blocks, self.how.edge_bytes)
+        where = named(self.source)
+        return cuts(self.posts, where, wanted, by, self.memory, blocks, self.how.edge_bytes)
 
     def pair(self, dropped: Ints) -> Iterator[BlockPairs]:
         """The pairs of each block, in order.
 
         One thread reads ahead, some pair; they wait for memory, never for the block next in order.
         """
+        over = Event()
 
         def work(cut: Cut) -> BlockPairs:
-            return pair_block(join(cut, trusted=self.trusted), self.how, dropped)
+            return pair_block(join(cut, trusted=self.trusted), self.how, dropped, over.is_set)
 
         read = self.cuts(self.how.columns())
         waiting: deque[tuple[int, Future[BlockPairs]]] = deque()
@@ -226,6 +231,8 @@ class _Ordered:
                             awaited.append(ahead)
                         wait(awaited, return_when=FIRST_COMPLETED)
             finally:
+                # Of what is being paired nobody will ask for the pairs.
+                over.set()
                 pool.shutdown(cancel_futures=True)
 
     def _room(self, waiting: Collection[tuple[int, Future[BlockPairs]]], cut: Cut) -> bool:

@@ -7,12 +7,14 @@ is the order. `maximum` keeps as many pairs as can be. Rules, posts and files st
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from i2pa.pairs.blossom import NOBODY, grow
 from i2pa.pairs.candidates import Edges, Eligible, Floats, Ints, Looks, edges
 from i2pa.pairs.hashes import pair_hash
 from i2pa.pairs.rules import PairRules
@@ -23,7 +25,7 @@ MATCHINGS: tuple[str, ...] = get_args(Matching)
 EXACT_UP_TO = 1000
 """Posts of one group (a user's with the same tags) up to which `maximum` is exact.
 
-Its time grows with the cube of the group; a larger group is matched at random.
+It looks at all pairs of a group, whose number is the square; a larger group is matched at random.
 """
 
 # A round that settles fewer than one pair in 32 meets a chain; from there a plain loop is cheaper.
@@ -49,22 +51,39 @@ class Matched:
         )
 
 
+class StoppedError(Exception):
+    """Nobody waits for these pairs any more."""
+
+
 def match_all(
-    posts: Eligible, looks: Looks, rules: PairRules, matching: Matching | None
+    posts: Eligible,
+    looks: Looks,
+    rules: PairRules,
+    matching: Matching | None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Matched:
-    """Pairs of a matching that sees all discriminable pairs at once; without one, all of them."""
+    """Pairs of a matching that sees all discriminable pairs at once; without one, all of them.
+
+    Raises StoppedError soon after `stopped` says so.
+    """
+
+    def go_on() -> None:
+        if stopped():
+            raise StoppedError
+
     kept = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
     n_alike = n_sure = 0
     for some in edges(posts, looks, rules):
+        go_on()
         n_alike += some.alike
         n_sure += some.winner.size
-        chosen = slice(None) if matching is None else _match(some, posts, matching)
+        chosen = slice(None) if matching is None else _match(some, posts, matching, go_on)
         kept.append((some.winner[chosen], some.loser[chosen]))
     winner, loser = (np.concatenate([pairs[side] for pairs in kept]) for side in (0, 1))
     return Matched(winner, loser, n_alike, n_sure)
 
 
-def _match(edges: Edges, posts: Eligible, matching: Matching) -> Ints:
+def _match(edges: Edges, posts: Eligible, matching: Matching, go_on: Callable[[], None]) -> Ints:
     """Indices into `edges` of a maximal matching, best pairs first; ties in a seeded order."""
     hashes = pair_hash(posts.hash[edges.winner], posts.hash[edges.loser])
     apart: tuple[Floats | Ints, ...] = ()
@@ -74,14 +93,10 @@ def _match(edges: Edges, posts: Eligible, matching: Matching) -> Ints:
         apart = (np.abs(posts.time[edges.loser] - posts.time[edges.winner]),)
     order = np.lexsort((hashes, *apart))
     left, right = edges.winner[order] - edges.first, edges.loser[order] - edges.first
+    chosen = greedy(left, right, edges.stop - edges.first)
     if matching == "maximum":
-        # In one group at a time: to look for connected pairs in all of them takes the square.
-        group = posts.group_end[edges.winner[order]]
-        by_group = np.argsort(group, kind="stable")
-        parts = np.split(by_group, np.flatnonzero(np.diff(group[by_group])) + 1)
-        chosen = [at if at.size < 2 else at[_maximum(left[at], right[at])] for at in parts]
-        return np.asarray(order[np.sort(np.concatenate(chosen))])
-    return np.asarray(order[greedy(left, right, edges.stop - edges.first)])
+        chosen = _most(left, right, chosen, posts.group_end[edges.winner[order]], go_on)
+    return np.asarray(order[chosen])
 
 
 def exactly_matched(group_end: Ints) -> npt.NDArray[np.bool_]:
@@ -90,27 +105,26 @@ def exactly_matched(group_end: Ints) -> npt.NDArray[np.bool_]:
     return np.asarray(sizes <= EXACT_UP_TO)
 
 
-def _maximum(left: Ints, right: Ints) -> Ints:
-    """Indices of a matching of the most edges (Edmonds' blossom algorithm), part by part.
+def _most(left: Ints, right: Ints, chosen: Ints, group: Ints, go_on: Callable[[], None]) -> Ints:
+    """Indices of a matching of the most edges, grown from the edges `chosen` in each `group` [e].
 
-    Of several such matchings it is the one that the algorithm meets first with the edges in the
-    order given, so a seeded order gives a seeded choice.
+    Of several such matchings it is one of those nearest to the greedy one, whose posts all stay.
     """
-    import rustworkx
-
-    nodes, ends = np.unique(np.concatenate([left, right]), return_inverse=True)
-    ends = ends.reshape(2, -1)
-    graph = rustworkx.PyGraph(multigraph=False)
-    graph.add_nodes_from(range(len(nodes)))
-    graph.add_edges_from(
-        list(zip(ends[0].tolist(), ends[1].tolist(), range(len(left)), strict=True))
-    )
-    kept = []
-    for part in rustworkx.connected_components(graph):
-        piece = graph.subgraph(sorted(part))
-        for a, b in rustworkx.max_weight_matching(piece, max_cardinality=True):
-            kept.append(piece.get_edge_data(a, b))
-    return np.sort(np.array(kept, dtype=np.int64))
+    taken = np.zeros(left.size, dtype=bool)
+    taken[chosen] = True
+    # In one group at a time, so that the matrix stays small.
+    by_group = np.argsort(group, kind="stable")
+    for at in np.split(by_group, np.flatnonzero(np.diff(group[by_group])) + 1):
+        nodes, ends = np.unique(np.concatenate([left[at], right[at]]), return_inverse=True)
+        if nodes.size - 2 * np.count_nonzero(taken[at]) < 2:
+            continue
+        one, other = ends.reshape(2, -1)
+        adjacent = np.zeros((nodes.size, nodes.size), dtype=bool)
+        adjacent[one, other] = adjacent[other, one] = True
+        mate = np.full(nodes.size, NOBODY)
+        mate[one[taken[at]]], mate[other[taken[at]]] = other[taken[at]], one[taken[at]]
+        taken[at] = grow(adjacent, mate, go_on)[one] == other
+    return np.flatnonzero(taken)
 
 
 def keep_per_user(winner: Ints, loser: Ints, posts: Eligible, at_most: int) -> Ints:

@@ -6,7 +6,7 @@ What happens here knows nothing of other blocks, so blocks may be worked on side
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,8 +121,13 @@ class BlockPairs:
     identity: Mapping[str, np.ndarray | pa.Array]
 
 
-def pair_block(block: Block, how: Pairing, dropped: Ints) -> BlockPairs:
-    """Pair the posts of a block, but for those whose places are in `dropped` (sorted)."""
+def pair_block(
+    block: Block, how: Pairing, dropped: Ints, stopped: Callable[[], bool]
+) -> BlockPairs:
+    """Pair the posts of a block, but for those whose places are in `dropped` (sorted).
+
+    Raises StoppedError soon after `stopped` says so.
+    """
     rules = how.rules
     known = numbers(block.table, how.number_columns())
     rows, removed = meeting(known, block.table.num_rows, how.posts_meet)
@@ -137,19 +142,21 @@ def pair_block(block: Block, how: Pairing, dropped: Ints) -> BlockPairs:
     at_most = np.minimum(later, how.candidates)
     inexact = 0
     if not rules.one_image_one_pair:
-        matched = match_all(posts, Looks(later, at_most), rules, None)
+        matched = match_all(posts, Looks(later, at_most), rules, None, stopped)
     elif how.matching == "random":
         matched = match_in_rounds(posts, Looks(later, at_most), rules)
     elif how.matching == "maximum":
         exact = exactly_matched(posts.group_end)
         at_most = np.where(exact, later, at_most)
         inexact = int(np.count_nonzero(~exact))
-        small = match_all(posts, Looks(later, np.where(exact, later, 0)), rules, "maximum")
+        looks = Looks(later, np.where(exact, later, 0))
+        small = match_all(posts, looks, rules, "maximum", stopped)
         large = match_in_rounds(posts, Looks(later, np.where(exact, 0, at_most)), rules)
         matched = small + large
     else:
         nearest = how.matching == "closest-in-time"
-        matched = match_all(posts, Looks(later, at_most, nearest), rules, how.matching)
+        looks = Looks(later, at_most, nearest)
+        matched = match_all(posts, looks, rules, how.matching, stopped)
     winner, loser = matched.winner, matched.loser
     if not rules.one_image_one_pair:
         differ = _two_pictures(block.table, at[winner], at[loser])

@@ -54,8 +54,9 @@ class PairRules:
     """When two posts differ by picture alone (sections 2.2 and 2.3 of the paper).
 
     None or False switches a rule off. Dates are UTC calendar dates, which is what the authors'
-    released pairs show; `window_hours` is the other reading of "within ten days".
-    `hashtag_tolerance` takes the place of `same_hashtags`.
+    released pairs show; `window_hours` is the other reading of "within ten days" and takes the
+    place of `dates_closer_than`, which becomes None. `hashtag_tolerance` takes the place of
+    `same_hashtags`.
     """
 
     sigma: float = 0.3  # spread of log likes, were one picture posted many times
@@ -63,7 +64,7 @@ class PairRules:
     same_user: bool = True
     min_age_days: float | None = 30  # likes stop growing after about four weeks
     dates_closer_than: int | None = 10  # UTC calendar days
-    window_hours: float | None = None
+    window_hours: float | None = None  # in place of dates_closer_than
     same_hashtags: bool = True  # in content and number
     same_mentions: bool = True
     max_caption_words: int | None = 6  # hashtags and mentions aside
@@ -82,6 +83,9 @@ class PairRules:
         for name in ("sigma", "window_hours"):
             self._check_number(name, float, "a finite number above 0", lambda n: n > 0)
         self._check_number("min_age_days", float, "a finite number from 0", lambda n: n >= 0)
+        if self.window_hours is not None:
+            # Of two windows the funnel could name but one.
+            object.__setattr__(self, "dates_closer_than", None)
         for name in ("dates_closer_than", "min_likes", "max_pairs_per_user"):
             self._check_number(name, int, "a whole number above 0", lambda n: n > 0)
         for name in ("max_caption_words", "hashtag_tolerance"):

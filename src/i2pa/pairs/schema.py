@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from i2pa.errors import DataError, require
-from i2pa.files import check_input, check_text_name, whole_file
+from i2pa.files import check_input, check_parquet_name, check_text_name, whole_file
 
 TIME = pa.timestamp("us", tz="UTC")
 
@@ -59,6 +59,9 @@ _ROW_GROUP = 1 << 14
 
 FORMAT = "pairs/1"
 
+MOST_WEIGHT = 1e100
+"""Sums and squares of weights beyond it may be infinite; where all are below 1 / that, 0."""
+
 
 def check_pairs_table(pairs: object, name: str = "pairs") -> None:
     """Refuse anything but a table of pairs as the argument `name`.
@@ -76,21 +79,24 @@ def check_pairs_table(pairs: object, name: str = "pairs") -> None:
 
 
 def check_pair_weights(pairs: pa.Table, where: str) -> None:
-    """Refuse pairs whose `weight` cannot weigh: not known, not finite, below 0, or 0 throughout.
+    """Refuse pairs whose `weight` cannot weigh: unknown, not finite, huge, below 0, or all 0.
 
     Raises DataError naming `where` they come from, the column, and how many.
     """
     weight = pairs["weight"].cast(pa.float64()).to_numpy()
     bad = int((~(np.isfinite(weight) & (weight >= 0))).sum())
-    if bad or (len(weight) and not weight.any()):
-        what = (
-            f"{bad:,} of {len(weight):,} values are empty, NaN, infinite or below 0"
-            if bad
-            else f"all {len(weight):,} pairs weigh 0"
-        )
-        raise DataError(
-            f"column weight: {what}", where=where, remedy="fill it with numbers above 0, such as 1"
-        )
+    huge = int((weight > MOST_WEIGHT).sum())
+    if bad:
+        what = f"{bad:,} of {len(weight):,} values are empty, NaN, infinite or below 0"
+    elif huge:
+        what = f"{huge:,} of {len(weight):,} values are above {MOST_WEIGHT:g}"
+    elif len(weight) and weight.max() < 1 / MOST_WEIGHT:
+        what = f"all {len(weight):,} pairs weigh 0{' or next to it' if weight.any() else ''}"
+    else:
+        return
+    raise DataError(
+        f"column weight: {what}", where=where, remedy="fill it with numbers above 0, such as 1"
+    )
 
 
 def check_labelled_pairs(pairs: pa.Table, where: str) -> None:
@@ -132,7 +138,13 @@ def rules_json(pairs: pa.Table) -> dict[str, object]:
 
 
 def write_pairs(pairs: pa.Table, path: str | os.PathLike[str]) -> None:
-    """Write pairs as Parquet with their metadata; the file appears whole or not at all."""
+    """Write pairs as Parquet with their metadata; the file appears whole or not at all.
+
+    Raises ArgumentError or DataError for what is no table of pairs, UserInputError for the name of
+    another kind of table or a place that cannot be written.
+    """
+    check_pairs_table(pairs)
+    check_parquet_name(path)
     schema = PAIRS.with_metadata(pairs.schema.metadata)
     with whole_file(path) as aside:
         pq.write_table(pairs.select(PAIRS.names).cast(schema), aside, **_PARQUET)

@@ -7,6 +7,7 @@ part (it straddles a cut in time) keeps a null there.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,17 +32,23 @@ By = Literal["user", "pair", "time"]
 Ints = npt.NDArray[np.int64]
 _NONE = len(PARTS)
 
+_ADDED_UP = 10_000
+"""Most pairs of a part that are chosen so as to add up; the time grows with them and with users."""
+
+_CLOSE = 0.5
+"""A part that is off by no more has the whole number of pairs that is nearest."""
+
 
 @dataclass(frozen=True)
 class Part:
     """One part of a split: its pairs, users, distinct images, and when its posts were uploaded.
 
-    `first` and `last` (UTC) are None where no time is known.
+    `users` is None where some pair has no user, `first` and `last` (UTC) where no time is known.
     """
 
     name: str
     pairs: int
-    users: int
+    users: int | None
     images: int
     first: datetime | None
     last: datetime | None
@@ -51,15 +58,17 @@ class Part:
 class PairsSplit:
     """Pairs with `split` filled, and the proof: users and images found in more than one part.
 
-    `left_out` pairs straddle a cut in time and are in no part.
+    `users_shared` is None where users cannot be told: `without_user` pairs of the parts have none,
+    as pairs of two users do. `left_out` pairs straddle a cut in time and are in no part.
     """
 
     pairs: pa.Table
     by: By
     parts: tuple[Part, ...]
-    users_shared: int
+    users_shared: int | None
     images_shared: int
     left_out: int
+    without_user: int = 0
 
 
 def split_pairs(
@@ -73,13 +82,14 @@ def split_pairs(
     """Share out pairs among train, val and test.
 
     By `user`, all pairs of a user go to the same part: users come in the order of a seeded hash,
-    and each goes to the part that lacks most pairs by then, so that counts come as close as whole
-    users allow; every part asked for gets a user. By `pair`, as the paper does, pairs are shared
-    out in the order of a seeded hash, so users and, unless each image is in one pair only, images
-    are shared. By `time`, parts follow each other: no post of one was uploaded after any post of
-    the next, and pairs that straddle a cut are in none. The part that is the "rest", else train,
-    comes out smaller by those; the others have the sizes asked for, where times tell their pairs
-    apart and there are enough.
+    and each goes to the part that lacks most pairs by then; every part asked for gets a user. Then
+    each part that is off its count, but for the "rest" (else the largest), exchanges a few users
+    with that, which brings it to its count where whole users add up to it. By `pair`, as the paper
+    does, pairs are shared out in the order of a seeded hash, so users and, unless each image is in
+    one pair only, images are shared. By `time`, parts follow each other: no post of one was
+    uploaded after any post of the next, and pairs that straddle a cut are in none. The part that is
+    the "rest", else train, comes out smaller by those; the others have the sizes asked for, where
+    times tell their pairs apart and there are enough.
 
     `fractions` are of pairs; `counts` (pairs of train, val, test; one may be "rest") replace them.
     Raises UserInputError for fractions that do not add up to 1 or counts beyond the pairs,
@@ -98,23 +108,36 @@ def split_pairs(
     if by == "time":
         rest = list(counts).index(REST) if counts is not None and REST in counts else 0
         part = _by_time(pairs, wanted, rest)
+    elif by == "pair":
+        part = _by_pair(pairs, wanted, seed)
     else:
-        part = {"user": _by_user, "pair": _by_pair}[by](pairs, wanted, seed)
+        largest = wanted.index(max(wanted))
+        rest = list(counts).index(REST) if counts is not None and REST in counts else largest
+        # Nothing can be exchanged with a part that is to have no pair.
+        part = _by_user(pairs, wanted, rest if wanted[rest] > 0 else largest, seed)
     names = pa.array([*PARTS, None], pa.string()).take(pa.array(part))
     column = pairs.column_names.index("split")
     table = pairs.set_column(column, pairs.schema.field("split"), names)
     images = [_images(table, name) for name in PARTS]
+    placed = pc.is_valid(names)
+    without_user = int(pc.sum(pc.and_(placed, pc.is_null(table["user_id"]))).as_py() or 0)
     users = [pc.unique(_users(table).filter(pc.equal(names, name))) for name in PARTS]
     return PairsSplit(
         pairs=table,
         by=by,
         parts=tuple(
-            Part(name, int((part == i).sum()), len(users[i]), len(images[i]), *_span(table, name))
+            Part(
+                *(name, int((part == i).sum())),
+                None if users[i].null_count else len(users[i]),
+                len(images[i]),
+                *_span(table, name),
+            )
             for i, name in enumerate(PARTS)
         ),
-        users_shared=_in_several(users),
+        users_shared=None if without_user else _in_several(users),
         images_shared=_in_several(images),
         left_out=int((part == _NONE).sum()),
+        without_user=without_user,
     )
 
 
@@ -163,7 +186,7 @@ def _listed(
     return values
 
 
-def _by_user(pairs: pa.Table, wanted: list[float], seed: int) -> Ints:
+def _by_user(pairs: pa.Table, wanted: list[float], rest: int, seed: int) -> Ints:
     if pairs["user_id"].null_count:
         raise DataError(
             "some pairs are of two users, so they cannot be split by user",
@@ -192,8 +215,76 @@ def _by_user(pairs: pa.Table, wanted: list[float], seed: int) -> Ints:
         part_of_user[user] = part
         if part in empty:
             empty.remove(part)
+    for part, pairs_wanted in enumerate(wanted):
+        if part != rest and pairs_wanted > 0:
+            _come_closer(part_of_user, sizes, order, part, rest, wanted)
     result: Ints = part_of_user[index]
     return result
+
+
+def _come_closer(
+    part_of: Ints, sizes: Ints, order: list[int], part: int, rest: int, wanted: list[float]
+) -> None:
+    """Let a part exchange users with the rest, where `sizes` [u] then come closer to its count.
+
+    It gives back its last ones in `order`, as few as suffice, and takes the first that add up.
+    """
+    inside = [user for user in order if part_of[user] == part]
+    off = abs(wanted[part] - float(sizes[inside].sum()))
+    n_back = 0
+    while off > _CLOSE:
+        kept, back = inside[: len(inside) - n_back], set(inside[len(inside) - n_back :])
+        lacks = wanted[part] - float(sizes[kept].sum())
+        if lacks > _ADDED_UP:
+            break
+        pool = [user for user in order if part_of[user] == rest or user in back]
+        # Neither the part nor the rest may be left without a user.
+        fewest = 0 if kept else 1
+        most = int(sizes[pool].sum()) - (wanted[rest] > 0)
+        taken = _adding_up(sizes[pool], lacks, off, fewest, most)
+        if taken is not None:
+            part_of[list(back)] = rest
+            part_of[[pool[place] for place in taken]] = part
+            inside = [user for user in order if part_of[user] == part]
+            off = abs(wanted[part] - float(sizes[inside].sum()))
+            n_back = 0
+        elif n_back == len(inside):
+            break
+        else:
+            n_back = min(max(1, 2 * n_back), len(inside))
+
+
+def _adding_up(sizes: Ints, wanted: float, off: float, fewest: int, most: int) -> list[int] | None:
+    """Places of sizes whose sum is nearest to `wanted`; None where none is nearer than `off`.
+
+    The sum is from `fewest` to `most`. Of all such choices it is the one that is complete first.
+    """
+    # Sums from here on are no nearer.
+    end = min(math.ceil(wanted + off), most + 1)
+    if end <= fewest:
+        return None
+    reached = np.zeros(end, dtype=bool)
+    reached[0] = True
+    last = np.zeros(end, dtype=np.int64)
+    goal = min(max(round(wanted), fewest), end - 1)
+    for place, size in enumerate(sizes.tolist()):
+        if size >= end:
+            continue
+        new = np.flatnonzero(reached[:-size] & ~reached[size:]) + size
+        reached[new] = True
+        last[new] = place
+        if reached[goal]:
+            break
+    sums = np.flatnonzero(reached)
+    sums = sums[(sums >= fewest) & (np.abs(sums - wanted) < off)]
+    if not sums.size:
+        return None
+    left = int(sums[np.abs(sums - wanted).argmin()])
+    taken = []
+    while left:
+        taken.append(int(last[left]))
+        left -= int(sizes[taken[-1]])
+    return taken
 
 
 def _by_pair(pairs: pa.Table, wanted: list[float], seed: int) -> Ints:

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from i2pa.errors import DataError, UserInputError, require
-from i2pa.files import check_not_input, check_text_name, whole_file
+from i2pa.files import check_input, check_not_input, check_text_name, whole_file
 from i2pa.posts.clean import INSTAGRAM, Cleaned, Count, clean, on_instagram, tells_times
 from i2pa.posts.columns import chosen_among, looks_like_shortcodes, match_columns
 from i2pa.posts.database import database
@@ -311,10 +311,7 @@ def load_posts(path: str | os.PathLike[str], columns: Sequence[str] | None = Non
 def check_posts_file(path: str | os.PathLike[str]) -> Path:
     """The path of a posts.parquet, if it is one; raises as `load_posts`. Its rows are not read."""
     file = Path(path)
-    if file.is_dir():
-        raise UserInputError("is a folder", where=str(file), remedy="name a posts.parquet")
-    if not file.is_file():
-        raise UserInputError("no such file", where=str(file))
+    check_input(file, "a posts.parquet")
     check_text_name(file)
     try:
         names = pq.read_schema(file).names
