@@ -165,6 +165,8 @@ def main() -> None:
             start=sources[row.starts] if row.starts else None,
             posts=posts.select(POST_COLUMNS) if row.recipe.name == "absolute" else None,
             kept=options.work / (row.slug if row.shares is None else slug_of(row.shares)),
+            # Some posts name no picture, most of them previews.
+            allow_unreadable=True,
         )
         if row.shares is not None:
             for checkpoint in (options.work / slug_of(row.shares)).glob(f"*/{CHECKPOINT_FILE}"):

@@ -58,8 +58,13 @@ def train(
             "that in Adam's gradient (default: 1e-4).",
         ),
     ] = None,
-    transform: Annotated[str | None, typer.Option(help="Preprocessing.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="The network to train a head on.")] = None,
+    transform: Annotated[
+        str | None, typer.Option(help="Preprocessing: squash260@1, squash224@1 or crop224@1.")
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="efficientnet-lite2, resnet50, resnet101, alexnet or vgg16."),
+    ] = None,
     posts: Annotated[
         Path | None,
         typer.Option(
