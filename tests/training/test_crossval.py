@@ -185,6 +185,11 @@ def test_what_train_refuses_is_refused_before_a_picture_is_read(pictures, asked)
         }.items():
             with pytest.raises(DataError, match=f"{name}: column {column}: 10 of 10 values"):
                 cross_validate(images=folder, recipe=FINETUNE, folds=2, **tables)
+    known = [pairs["winner_image"][0].as_py(), pairs["loser_image"][0].as_py(), "other.png"]
+    graded = pairs_from_levels(pa.table({"image": known, "level": [1, 2, 3]}))
+    for name in ("also", "start"):
+        with pytest.raises(DataError, match=f"'{name}' shares 2 pictures with the pairs"):
+            cross_validate(pairs, folder, FINETUNE, folds=2, **{name: graded})
     assert not asked
 
 
@@ -287,9 +292,10 @@ def test_graded_pictures_teach_alone_or_besides_and_own_users_never(pictures, tm
     graded = pairs_from_levels(
         pa.table({"image": names, "level": [2 if "winner" in name else 1 for name in names]})
     )
-    alone = cross_validate(pairs, folder, replace(PROBE, l2=0.3), folds=2, also=graded, own=False)
+    others = of_user(pairs, "u2", "u3", "u4")
+    alone = cross_validate(others, folder, replace(PROBE, l2=0.3), folds=3, also=graded, own=False)
     assert alone.accuracy.pooled.value > 0.9
-    both = cross_validate(pairs, folder, replace(PROBE, l2=0.3), folds=2, also=graded)
+    both = cross_validate(others, folder, replace(PROBE, l2=0.3), folds=3, also=graded)
     assert both.delta != alone.delta
     # Further pairs of the users that are judged would teach what is asked: they are left out.
     with pytest.raises(DataError, match="nothing to learn from"):

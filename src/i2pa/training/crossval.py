@@ -35,6 +35,7 @@ from i2pa.training.pairset import by_split, images_of, is_graded, pair_set, user
 from i2pa.training.probe import fit_head
 from i2pa.training.processes import processes
 from i2pa.training.recipes import NetworkRecipe, Recipe, check_recipe, fits_head
+from i2pa.words import many
 
 
 def cross_validate(
@@ -59,7 +60,8 @@ def cross_validate(
     `also` are further pairs to learn from in every fold, of other users (those in `pairs` are left
     out) or graded pictures, a user or graded set counting like any other; with `own` False they
     alone are learnt from. A network that begins with a head begins with one fitted to `start`, from
-    which users in `pairs` are left out too, else to what it learns from. Of a fold's own users a
+    which users in `pairs` are left out too, else to what it learns from. Neither may share a
+    picture, by name, with `pairs`. Of a fold's own users a
     quarter is held out of learning for the epoch and the temperature; a head, which takes seconds,
     is chosen by cross-validation among them and then fitted to all. `posts` holds those of `also`
     as well. `kept` is a folder that keeps each fold's results and checkpoints, so that the same
@@ -76,6 +78,9 @@ def cross_validate(
     require(good, "folds", folds, "a whole number from 2")
     facts = known_facts(recipe, posts, [pairs] if also is None else [pairs, also])
     outer_folds(users_of(_with_files(pairs, images)), folds)
+    for label, table in (("also", also), ("start", start)):
+        if table is not None:
+            _check_apart(pairs, table, label)
     carried = carried_weights(recipe, weights, warn)
     lists = {"": pairs, "also": also, "start": start}
     given = {label: table for label, table in lists.items() if table is not None}
@@ -181,6 +186,18 @@ def _judge_once(
         without_picture=pairs.num_rows - int(read.sum()),
         broken=tuple(np.flatnonzero(~read).tolist()),
     )
+
+
+def _check_apart(pairs: pa.Table, table: pa.Table, label: str) -> None:
+    """Raise DataError where what every fold learns from, that of other users and graded pictures,
+    has a picture that is judged."""
+    table = table.filter(pa.array(~np.isin(users_of(table), users_of(pairs))))
+    if known := set(images_of(table)) & set(images_of(pairs)):
+        raise DataError(
+            f"{label!r} shares {many(len(known), 'picture')} with the pairs to be judged, such as "
+            f"{min(known)}",
+            remedy=f"leave them out of {label!r}",
+        )
 
 
 def to_leave_out(pairs: pa.Table, images: Folders, folds: int) -> pa.Table:

@@ -115,7 +115,8 @@ def pair_set(table: pa.Table, row: Mapping[str, int]) -> tuple[PairSet, pa.Table
 
 def images_of(table: pa.Table) -> list[str]:
     """Every image reference in a pairs table, nulls left out, each once."""
-    both = pa.chunked_array([*table["winner_image"].chunks, *table["loser_image"].chunks])
+    winners, losers = table["winner_image"], table["loser_image"]
+    both = pa.chunked_array([*winners.chunks, *losers.chunks], winners.type)
     images: list[str] = pc.unique(both.drop_null()).to_pylist()
     return images
 
