@@ -137,7 +137,7 @@ def main() -> None:
     )
 
     inputs = {f"{n}.csv": hashlib.sha256(f.read_bytes()).hexdigest() for n, f in files.items()}
-    file = write_run(baseline, options.output, inputs)
+    file = write_run(baseline, options.output, inputs, overwrite=True)
     print(f"wrote {file.path}, sha256 {file.sha256}")
     if options.install:
         target = EMBEDDED / f"{NAME}-v{VERSION}.onnx"

@@ -115,6 +115,12 @@ def require_seed(seed: object) -> None:
     require(good, "seed", seed, f"a whole number from 0 to {MOST_SEED}")
 
 
+def require_name(name: object) -> None:
+    """Raise ArgumentError unless `name` can be what a model is called: one line of text."""
+    good = isinstance(name, str) and name.isprintable() and bool(name.strip())
+    require(good, "name", name, "one line of text")
+
+
 class DataError(I2paError):
     """The data given holds nothing that can be worked with (exit code 1)."""
 

@@ -109,7 +109,7 @@ def test_folds_by_picture_share_no_picture(seed, n):
 
 def test_one_user_cannot_be_cross_validated():
     pairs = random_pairs(0, users=1)
-    with pytest.raises(DataError, match="all pairs are of one user"):
+    with pytest.raises(DataError, match="all pairs to learn from are of one user"):
         list(folds_by_user(pairs, 10, 0))
 
 

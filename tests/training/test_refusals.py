@@ -269,7 +269,7 @@ def test_too_few_users(pictures: tuple[pa.Table, Path]) -> None:
     for recipe, more in ((PROBE, {}), (FINETUNE, {}), (FINETUNE, measured), (PAPER, {})):
         how = {"weights": "random", "warn": lambda _: None} if recipe is PAPER else {}
         said = refused(one, folder, recipe=recipe, **more, **how)
-        assert said.startswith("all pairs are of one user or of none")
+        assert said.startswith("all pairs to learn from are of one user or of none")
     assert refused(two, folder, recipe=FINETUNE) == (
         "the pairs are of 2 users: with one held out to choose the epoch, none is left to choose "
         "ℓ2 of the head to start from; add pairs of more users, or give --validate a file of "
@@ -340,3 +340,31 @@ def test_only_the_first_pictures_are_named_and_only_those_learnt_from(
     assert "(0.jpg: cut short; 1.jpg: cut short; 2.jpg: cut short; and 2 more pictures)" in str(
         error.value
     )
+
+
+@pytest.mark.parametrize("name", ["", " ", "two\nlines", "\udce9", None, 3])
+def test_a_model_is_called_by_one_line_of_text(
+    name: object, pictures: tuple[pa.Table, Path]
+) -> None:
+    assert "name is" in refused(*pictures, name=name)
+
+
+@pytest.mark.parametrize("name", ["train", "calibrate", "cross-validation"])
+def test_no_list_is_called_what_means_something_else(
+    name: str, pictures: tuple[pa.Table, Path]
+) -> None:
+    pairs, folder = pictures
+    learn, val = part(pairs, "train"), part(pairs, "val")
+    assert "means something else" in refused(learn, folder, validate_on={name: val})
+
+
+def test_graded_pictures_have_no_clock(pictures: tuple[pa.Table, Path]) -> None:
+    graded = pairs_from_levels(pa.table({"image": ["a.png", "b.png"], "level": [1, 2]}))
+    recipe = replace(PROBE, nuisance=True)
+    assert "graded pictures have no times" in refused(graded, pictures[1], recipe=recipe)
+
+
+def test_folds_are_kept_in_a_folder(pictures: tuple[pa.Table, Path], tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("")
+    with pytest.raises(UserInputError, match="kept: is a file"):
+        cross_validate(*pictures, PROBE, folds=2, kept=str(tmp_path / "kept"))

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from test_run_folder import model
 
-from i2pa.errors import UserInputError
+from i2pa.errors import ModelError, UserInputError
 from i2pa.models.registry import CHECKPOINT_FILE
 from i2pa.training import PAPER, PROBE, NetworkRecipe, Recipe
 from i2pa.training.journal import METRICS_FILE
-from i2pa.training.run import _metrics, check_run_folder, remove_run, write_run
+from i2pa.training.measure import Calibration
+from i2pa.training.run import _metrics, check_run_folder, export_run, remove_run, write_run
 
 
 def made(folder: Path, *names: str) -> Path:
@@ -93,9 +94,44 @@ def test_a_run_killed_at_any_step_of_its_writing_can_be_started_again(
         folder = tmp_path / str(last + 1)
         shutil.copytree(done, folder)
         with pytest.raises(KilledError):
-            write_run(model(recipe), folder, {})
+            write_run(model(recipe), folder, overwrite=True)
         check_run_folder(folder, overwrite=True)
         if len(steps) < last:
             break
     assert "model.onnx.sha256" in steps[-1:]
     check_run_folder(folder)
+
+
+def test_no_finished_run_and_no_folder_of_others_is_written_over_unasked(tmp_path: Path) -> None:
+    photos, finished = made(tmp_path / "photos", "a.jpg"), made(tmp_path / "run", "run.json")
+    for folder, says in ((photos, "other files than a run's"), (finished, "a finished run")):
+        with pytest.raises(UserInputError, match=says):
+            write_run(model(PROBE), str(folder))
+        assert len([*folder.iterdir()]) == 1
+    with pytest.raises(UserInputError, match="other files than a run's"):
+        write_run(model(PROBE), photos, overwrite=True)
+
+
+def test_a_finished_run_whose_record_is_lost_is_given_up_only_when_asked(tmp_path: Path) -> None:
+    made(tmp_path, "model.onnx", "card.md")
+    (tmp_path / METRICS_FILE).write_text(_metrics(model(PROBE)))
+    with pytest.raises(UserInputError, match=r"whose run\.json is missing"):
+        check_run_folder(str(tmp_path))
+    check_run_folder(tmp_path, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("record", "says"),
+    [(None, r"no run\.json"), ("{}", r"run\.json lacks 'metadata'"), ("{", r"run\.json or .* is")],
+)
+def test_a_damaged_run_is_told_by_its_file(record: str | None, says: str, tmp_path: Path) -> None:
+    made(tmp_path, "model.safetensors")
+    if record is not None:
+        (tmp_path / "run.json").write_text(record)
+    with pytest.raises(ModelError, match=says):
+        export_run(str(tmp_path), str(tmp_path / "again.onnx"))
+
+
+@pytest.mark.parametrize(("nats", "nothing"), [(0.6931, True), (0.7, True), (0.6, False)])
+def test_probabilities_no_better_than_a_coins_are_known(nats: float, nothing: bool) -> None:
+    assert Calibration(10, 2, 1e4, nats, 0.2).tells_nothing is nothing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -179,7 +180,7 @@ def personalize(
         print("\n".join(gain_table(taste)))
         if written:
             print(f"\n{taste.says}\n{taste.metadata.tag}: {written.path}")
-            print(f"Try it: i2pa rank FOLDER --model {out}")
+            print(f"Try it: i2pa rank FOLDER --model {shlex.quote(str(out))}")
     if not written:
         raise DataError(taste.says, remedy="nothing was written; --anyway writes it all the same")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -251,7 +252,9 @@ def _fetchable(places: list[str]) -> list[str]:
 def _files(places: list[str]) -> list[str]:
     """The same places. Raises UserInputError for an address or a folder."""
     for folder in filter(os.path.isdir, places):
-        raise UserInputError("is a folder", where=folder, remedy=f"try: i2pa rank {folder}")
+        raise UserInputError(
+            "is a folder", where=folder, remedy=f"try: i2pa rank {shlex.quote(folder)}"
+        )
     return _fetchable(places)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import cache
@@ -292,7 +293,7 @@ def train(
                 model = replace(model, evaluations=(left_out, *model.evaluations))
         if not is_first_process():
             return
-        file = write_run(model, out, inputs)
+        file = write_run(model, out, inputs, overwrite=overwrite or resume)
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(how_stopped(out, chosen, given_up)) from error
     output.warn_of(model.unreadable)
@@ -300,11 +301,17 @@ def train(
         output.warn(f"{many(model.pairs_without_picture, 'pair')} left out: a picture is missing")
     for label, lost in model.measured_without_picture.items():
         output.warn(f"{many(lost, 'pair')} of {label!r} left out: a picture is missing")
+    if model.calibration.tells_nothing:
+        output.warn(
+            "WARNING: of the pairs that probabilities were fitted on the scores tell next to "
+            f"nothing (log loss {model.calibration.log_loss:.3f} nats, a coin's is .693): every "
+            "comparison will say about 50 %"
+        )
     for note in model.likes.notes if model.likes else ():
         output.warn(note)
     print("\n".join(evaluation_table(model.evaluations)))
     print(f"\n{model.metadata.tag}: {file.path} ({model.chosen})")
-    print(f"Try it: i2pa rank FOLDER --model {out}")
+    print(f"Try it: i2pa rank FOLDER --model {shlex.quote(str(out))}")
 
 
 def _labelled(

@@ -26,6 +26,11 @@ def model_card(model: TrainedModel, sha256: str, inputs: Mapping[str, str]) -> s
     unseen = f"No pair was scored by a model trained on {seen}."
     if any(shared.pictures for shared in model.shared_users):
         unseen = "Some pairs were scored by a model trained on their pictures, as named below."
+    timed = ""
+    if any(evaluation.time is not None for evaluation in model.evaluations):
+        timed = (
+            " What order, gap, hour and weekday say is fitted to the other users of the same list."
+        )
     if model.weights.origin == RANDOM:
         lines += [f"**WARNING: this model {FROM_RANDOM_WEIGHTS}.**", ""]
     lines += [
@@ -46,8 +51,7 @@ def model_card(model: TrainedModel, sha256: str, inputs: Mapping[str, str]) -> s
         "",
         "With 95 % intervals from 2,000 bootstrap draws over users (over pictures for graded sets, "
         f"users 0). {unseen} Read the model's beside the "
-        "other rows of the same pairs, not beside 50 %. What order, gap, hour and weekday say is "
-        "fitted to the other users of the same list.",
+        f"other rows of the same pairs, not beside 50 %.{timed}",
         "",
         *(line for shared in model.shared_users for line in (f"**{shared.warning}.**", "")),
         *evaluation_table(model.evaluations),
@@ -74,6 +78,7 @@ def evaluation_table(evaluations: tuple[Evaluation, ...]) -> Iterator[str]:
     yield "| pairs | scorer | n / users | pooled | mean of users |"
     yield "|---|---|---|---|---|"
     for evaluation in evaluations:
+        pairs = in_a_cell(evaluation.pairs)
         scorers = (
             ("model", evaluation.model),
             ("later wins", evaluation.later_wins),
@@ -83,9 +88,14 @@ def evaluation_table(evaluations: tuple[Evaluation, ...]) -> Iterator[str]:
         for name, accuracy in scorers:
             if accuracy is not None:
                 yield (
-                    f"| {evaluation.pairs} | {name} | {accuracy.pairs:,} / {accuracy.users:,} "
+                    f"| {pairs} | {name} | {accuracy.pairs:,} / {accuracy.users:,} "
                     f"| {accuracy.pooled} | {accuracy.mean_of_users} |"
                 )
+
+
+def in_a_cell(name: str) -> str:
+    """A name in a cell of a Markdown table."""
+    return name.replace("|", "\\|")
 
 
 def _data(model: TrainedModel, inputs: Mapping[str, str]) -> Iterator[str]:
@@ -96,7 +106,7 @@ def _data(model: TrainedModel, inputs: Mapping[str, str]) -> Iterator[str]:
         yield "| file of pairs | SHA-256 |"
         yield "|---|---|"
         for name, digest in inputs.items():
-            yield f"| {name} | {digest} |"
+            yield f"| {in_a_cell(name)} | {digest} |"
     else:
         yield "The files that the pairs came from, if any, were not told."
     yield ""

@@ -7,6 +7,7 @@ on. What becomes of the results is `compare`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from numbers import Integral
 from pathlib import Path
@@ -15,7 +16,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pyarrow as pa
 
-from i2pa.errors import DataError, require
+from i2pa.errors import DataError, UserInputError, require
 from i2pa.images.named import Folders, existing_folders, find_named
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import BackboneWeights, WeightsSource
@@ -49,7 +50,7 @@ def cross_validate(
     start: pa.Table | None = None,
     posts: pa.Table | None = None,
     weights: WeightsSource = None,
-    kept: Path | None = None,
+    kept: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     training_progress: Progress | None = None,
     allow_unreadable: bool = False,
@@ -81,6 +82,9 @@ def cross_validate(
     for label, table in (("also", also), ("start", start)):
         if table is not None:
             _check_apart(pairs, table, label)
+    place = None if kept is None else Path(kept)
+    if place is not None and place.exists() and not place.is_dir():
+        raise UserInputError("is a file", where=str(place), remedy="give a folder as kept")
     carried = carried_weights(recipe, weights, warn)
     lists = {"": pairs, "also": also, "start": start}
     given = {label: table for label, table in lists.items() if table is not None}
@@ -95,7 +99,7 @@ def cross_validate(
         own=own,
         start=start,
         facts=facts,
-        kept=kept,
+        kept=place,
         training_progress=training_progress,
         allow_unreadable=allow_unreadable,
     )

@@ -17,6 +17,7 @@ from i2pa.training.features import Features, Progress, Warn, image_features
 from i2pa.training.measure import Evaluation, evaluate
 from i2pa.training.missing import check_named, check_readable
 from i2pa.training.pairset import (
+    TRAIN,
     Floats,
     PairSet,
     SharedUsers,
@@ -35,6 +36,8 @@ from i2pa.words import many
 PLAIN_L2 = 1e-3
 
 CALIBRATION = "calibrate"
+CROSS_VALIDATION = "cross-validation"
+_TAKEN = (TRAIN, CALIBRATION, CROSS_VALIDATION)
 
 
 @dataclass(frozen=True)
@@ -162,9 +165,15 @@ def gather(
     learn, held_out = by_split(pairs)
     check_named(learn, images, allow=allow_unreadable)
     for label, table in validate_on.items():
+        if label in _TAKEN:
+            raise UserInputError(
+                f"pairs to measure on are called {label!r}, which means something else here",
+                remedy="call them something else",
+            )
         if label in held_out:
             raise UserInputError(
-                f"two sets of pairs to measure on are called {label!r}", remedy="rename one file"
+                f"two sets of pairs to measure on are called {label!r}",
+                remedy="call one of them something else",
             )
         held_out[label] = table
     unseen = [*held_out.items()]

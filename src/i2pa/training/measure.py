@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +50,11 @@ class Calibration:
     temperature: float
     log_loss: float
     log_loss_of_labels: float
+
+    @property
+    def tells_nothing(self) -> bool:
+        """Whether the probabilities are hardly better than a coin's."""
+        return self.log_loss > 0.99 * math.log(2)
 
 
 def evaluate(

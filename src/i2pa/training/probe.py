@@ -134,9 +134,9 @@ def check_users(users: int) -> None:
     """Raise DataError where pairs of so many users leave none to hold out."""
     if users < 2:
         raise DataError(
-            "all pairs are of one user or of none that is named, so no user can be held out to "
-            "choose ℓ2 and measure accuracy",
-            remedy="add pairs of more users",
+            "all pairs to learn from are of one user or of none that is named, so no user can be "
+            "held out to choose ℓ2 and measure accuracy",
+            remedy="add pairs of more users, or split anew where the part train has but one",
         )
 
 

@@ -22,7 +22,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from i2pa.errors import ModelError, UserInputError
+from i2pa.errors import ModelError, UserInputError, require, require_name
 from i2pa.files import left_aside, make_run_folder, whole_file
 from i2pa.images.transforms import transform_named
 from i2pa.models.backbones import BackboneWeights, backbone_spec
@@ -45,6 +45,7 @@ RUN_FILE = "run.json"
 CARD_FILE = "card.md"
 FOLDS_FOLDER = "folds"
 """What was learnt while users were left out in turn; it may be deleted."""
+_ANEW = "put it back, or run i2pa train again"
 # Columns of the metrics of a head.
 _GRID = ("l2", "accuracy_mean_of_users", "log_loss")
 
@@ -53,16 +54,23 @@ def write_run(
     model: TrainedModel,
     folder: str | os.PathLike[str],
     inputs: Mapping[str, str] | None = None,
+    *,
+    overwrite: bool = False,
 ) -> ModelFile:
     """Write a trained model to `folder`, each file whole.
 
     `inputs` are the SHA-256 of the files of pairs by name, for the card, where pairs came from
     files. What another run left there is removed. `run.json` comes last, so a folder without it is
-    an unfinished run. Raises UserInputError where the folder cannot be made.
+    an unfinished run. Raises UserInputError as `check_run_folder` does, but for the folder with the
+    model's own checkpoint, and where the folder cannot be made.
     """
+    require(isinstance(model, TrainedModel), "model", model, "a model that train gave")
     folder, inputs = Path(folder), inputs or {}
+    own = model.checkpoints is not None and folder.exists() and folder.samefile(model.checkpoints)
+    if not own:
+        check_run_folder(folder, overwrite=overwrite)
     make_run_folder(folder)
-    if model.checkpoints is not None and folder.samefile(model.checkpoints):
+    if own:
         remove_half_written(folder)
         remove_results(folder)
     else:
@@ -189,12 +197,15 @@ def nothing_left(
     return ""
 
 
-def check_run_folder(folder: Path, *, overwrite: bool = False, resume: bool = False) -> None:
+def check_run_folder(
+    folder: str | os.PathLike[str], *, overwrite: bool = False, resume: bool = False
+) -> None:
     """See before the work whether a run can be written to `folder`; nothing is made yet.
 
     Raises UserInputError where it cannot be, where the folder holds other files than a run's, or
     where it holds a run, finished or not, that neither `overwrite` gives up nor `resume` goes on.
     """
+    folder = Path(folder)
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         why = "may not be written to" if nearest.is_dir() else "is a file"
@@ -219,6 +230,13 @@ def check_run_folder(folder: Path, *, overwrite: bool = False, resume: bool = Fa
         raise UserInputError(
             "holds other files than a run's", where=str(folder), remedy="name a new folder"
         )
+    # The record comes right after the card: where it alone is missing, it was hardly a kill.
+    if CARD_FILE in present and RUN_FILE not in present and not (overwrite or resume):
+        raise UserInputError(
+            f"holds a finished run whose {RUN_FILE} is missing",
+            where=str(folder),
+            remedy="add --overwrite or name another",
+        )
 
 
 def _left_by_killed(folder: Path, found: set[Path]) -> bool:
@@ -234,15 +252,24 @@ def _left_by_killed(folder: Path, found: set[Path]) -> bool:
     return not others or (others <= ours and _is_metrics(metrics))
 
 
-def export_run(folder: Path, path: Path, name: str | None, version: int | None) -> ModelFile:
+def export_run(
+    folder: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    name: str | None = None,
+    version: int | None = None,
+) -> ModelFile:
     """Export a finished run anew to the ONNX file `path`, under another name or version if given.
 
-    Raises ModelError where `folder` holds no finished run.
+    Raises ModelError where `folder` holds no finished run, ArgumentError for a name of no or
+    several lines.
     """
+    folder, path = Path(folder), Path(path)
+    if name is not None:
+        require_name(name)
     if not (folder / RUN_FILE).is_file():
         stopped = (folder / CHECKPOINT_FILE).is_file()
         raise ModelError(
-            "holds a run that was stopped" if stopped else "no finished run here",
+            "holds a run that was stopped" if stopped else f"no finished run here: no {RUN_FILE}",
             where=str(folder),
             remedy="finish it: the same i2pa train with --resume"
             if stopped
@@ -263,8 +290,14 @@ def export_run(folder: Path, path: Path, name: str | None, version: int | None) 
         spread = metadata.link == "thurstone"
         ranker = Ranker(spec.build(spec.scaling(scaling)), spread=spread)
         ranker.load_state_dict(load((folder / WEIGHTS_FILE).read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"damaged run ({error})", where=str(folder)) from error
+    except FileNotFoundError as error:
+        raise ModelError(f"{WEIGHTS_FILE} is missing", where=str(folder), remedy=_ANEW) from error
+    except KeyError as error:
+        what = f"{RUN_FILE} lacks {error}"
+        raise ModelError(what, where=str(folder), remedy=_ANEW) from error
+    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+        what = f"{RUN_FILE} or {WEIGHTS_FILE} is damaged ({error})"
+        raise ModelError(what, where=str(folder), remedy=_ANEW) from error
     metadata = replace(metadata, name=name or metadata.name, version=version or metadata.version)
     return export_onnx(ranker, metadata, transform_named(metadata.transform).size, path)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from i2pa.errors import DataError, require
+from i2pa.errors import DataError, UserInputError, require, require_name
 from i2pa.images.named import Folders
 from i2pa.models.backbones import RANDOM, BackboneWeights, WeightsSource, load_weights
 from i2pa.models.ranker import Ranker
@@ -21,7 +21,7 @@ from i2pa.pairs.schema import check_labelled_pairs, check_pairs_table
 from i2pa.posts.schema import check_posts_table
 from i2pa.training.absolute import known_facts
 from i2pa.training.features import Progress, Warn, as_warning, carried_weights
-from i2pa.training.gather import CALIBRATION, PLAIN_L2, Gathered, gather
+from i2pa.training.gather import CALIBRATION, CROSS_VALIDATION, PLAIN_L2, Gathered, gather
 from i2pa.training.labelled import with_clock, with_noise
 from i2pa.training.losses import loss_named
 from i2pa.training.measure import calibrate, evaluate, reference
@@ -44,10 +44,9 @@ from i2pa.training.recipes import (
     check_recipe,
     fits_head,
     head_before,
+    trains_pairs,
 )
 from i2pa.training.trained import Naming, TrainedModel, named
-
-CROSS_VALIDATION = "cross-validation"
 
 
 def train(
@@ -98,7 +97,8 @@ def train(
     be trained by, and ModelError where the
     backbone or its weights cannot be used, memory runs out, or training diverges.
     """
-    _check_arguments(pairs, recipe, posts, validate_on, calibrate_on, version)
+    _check_arguments(pairs, recipe, posts, validate_on, calibrate_on)
+    _check_naming(name, version)
     _advise_on_precision(recipe, warn or as_warning)
     learn, parts = by_split(pairs)
     validation = [part[VALIDATION] for part in (parts, validate_on or {}) if VALIDATION in part]
@@ -149,7 +149,6 @@ def _check_arguments(
     posts: pa.Table | None,
     validate_on: Mapping[str, pa.Table] | None,
     calibrate_on: pa.Table | None,
-    version: int,
 ) -> None:
     """Refuse arguments of another type before the work."""
     check_pairs_table(pairs)
@@ -167,6 +166,15 @@ def _check_arguments(
     if calibrate_on is not None:
         check_pairs_table(calibrate_on, "calibrate_on")
         check_labelled_pairs(calibrate_on, "calibrate_on")
+    if trains_pairs(recipe) and recipe.nuisance and is_graded(learn):
+        raise UserInputError(
+            "graded pictures have no times that the clock's share could be learnt from",
+            remedy="leave --nuisance out",
+        )
+
+
+def _check_naming(name: str, version: int) -> None:
+    require_name(name)
     good = isinstance(version, Integral) and version >= 1
     require(good, "version", version, "a whole number above 0")
 
