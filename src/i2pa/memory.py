@@ -10,7 +10,8 @@ from contextlib import contextmanager
 # Numbers of glibc's malloc.h, and the values that its own adjustment ends with.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _BEFORE = {_TRIM_THRESHOLD: 64 << 20, _MMAP_THRESHOLD: 32 << 20}
-_KEEP = {_TRIM_THRESHOLD: (1 << 31) - 1, _MMAP_THRESHOLD: 1 << 30}
+# -1 is never.
+_KEEP = {_TRIM_THRESHOLD: -1, _MMAP_THRESHOLD: 1 << 30}
 
 
 @contextmanager

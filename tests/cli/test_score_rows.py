@@ -1,5 +1,6 @@
 """`score` as a job: a row out for each row in, whatever becomes of it, written as it is known."""
 
+import codecs
 import csv
 import io
 import json
@@ -8,7 +9,7 @@ import sys
 
 import pytest
 from command_runner import one_line, run
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from i2pa.cli import output, writers
@@ -20,6 +21,7 @@ from odd_names import NAMES
 from ranked_set import MODEL
 
 FORMS = ("csv", "jsonl", "parquet")
+ENCODINGS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def rows_of(path):
@@ -147,6 +149,8 @@ def test_rows_out_are_rows_in_verbatim(score, album, names, form):
 def test_names_of_any_bytes_come_back_as_bytes(score, album, monkeypatch, names):
     names = [name.replace(b"\0", b"x") for name in names if name.strip(b"\0").strip()]
     given_names = b"\0".join([*names, b"a.png"])
+    # What a list begins with may name its encoding.
+    assume(not given_names.startswith(ENCODINGS))
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given_names + b"\0")))
     code, _, _ = score("-", "-o", "out.csv")
     assert code == 0

@@ -15,10 +15,13 @@ from tiny import ALONE, PICTURES, RECIPE, TINY, TRAIN, USERS, VAL, network
 from torch import Tensor
 
 from i2pa.errors import ModelError
+from i2pa.models.efficientnet import EfficientNetLite
+from i2pa.models.ranker import Ranker
 from i2pa.training.checkpoint import last_epoch
 from i2pa.training.feed import PictureFeed
 from i2pa.training.loop import Epoch, Fitted, fit
-from i2pa.training.recipes import NetworkRecipe
+from i2pa.training.pairwise import PairNetwork
+from i2pa.training.recipes import NetworkRecipe, Precision
 from i2pa.training.validation import rate_pictures
 
 STEPS = -(-len(TRAIN) // RECIPE.batch)
@@ -89,6 +92,34 @@ def test_the_first_loss_that_is_no_number_stops_and_the_checkpoint_before_it_sta
     again, expected = run(files, tmp_path / "short", two)
     assert fitted.best == again.best
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_weights_of_a_backbone_that_are_no_numbers_are_not_kept(
+    files: list[Path], tmp_path: Path, precision: Precision
+) -> None:
+    # A ReLU computed inside a convolution may make 0 of what is no number, and so a loss of it.
+    recipe = replace(
+        RECIPE, precision=precision, freeze_norm=True, random_crop=False, rate_body=1e-4
+    )
+    torch.manual_seed(0)
+    trained = PairNetwork(Ranker(EfficientNetLite(width=0.25, depth=0.5)), nuisance=False)
+    trained.ranker.backbone.fc.requires_grad_(False)
+
+    def spoil(history: Sequence[Epoch]) -> None:
+        if len(history) == 2:
+            with torch.no_grad():
+                trained.ranker.backbone.conv_stem.weight[3] = float("nan")
+
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with pytest.raises(ModelError, match=r"^training diverged: .*epoch 3.* (nan|not finite)"):
+        fit(
+            *(trained, TRAIN, VAL, PictureFeed(files, TINY), recipe, folder),
+            processes=ALONE,
+            on_epoch=spoil,
+        )
+    assert last_epoch(folder) == 2
 
 
 def test_rates_that_are_far_too_high_are_told_within_the_first_epoch(

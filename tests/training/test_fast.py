@@ -98,9 +98,9 @@ def test_every_batch_norm_is_behind_its_convolution() -> None:
     for build in BUILDS:
         made = ranker(build)
         norms = [m for m in made.modules() if isinstance(m, nn.BatchNorm2d)]
-        paired = [norm for _, norm in made.backbone.norm_pairs()]
+        paired = [norm for _, norm, _ in made.backbone.conv_norms()]
         assert {id(norm) for norm in norms} == {id(norm) for norm in paired}
-        for conv, norm in made.backbone.norm_pairs():
+        for conv, norm, _ in made.backbone.conv_norms():
             assert conv.out_channels == norm.num_features
             assert conv.bias is None
 

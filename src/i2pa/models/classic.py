@@ -56,7 +56,7 @@ class ClassicNet(nn.Module):
         last = nn.Identity() if classes is None else nn.Linear(self.embedding_size, classes)
         self.classifier = nn.Sequential(*hidden, last)
 
-    def norm_pairs(self) -> tuple[()]:
+    def conv_norms(self) -> tuple[()]:
         """There is no batch norm in these."""
         return ()
 

@@ -7,6 +7,7 @@ import math
 from torch import Tensor, nn
 from torch.nn import functional
 
+from i2pa.models.conv_norm import ConvNorm
 from i2pa.models.pixels import scale_pixels
 
 IMAGENET_CLASSES = 1000
@@ -52,23 +53,29 @@ class InvertedResidual(nn.Module):
         if expansion != 1:
             self.expand_conv = nn.Conv2d(channels, wide, 1, bias=False)
             self.bn0 = nn.BatchNorm2d(wide, eps=_BATCH_NORM_EPSILON)
+            self.relu0 = nn.ReLU6()
         self.expands = expansion != 1
         self.depthwise_conv = SamePadConv2d(
             wide, wide, kernel, stride=stride, groups=wide, bias=False
         )
         self.bn1 = nn.BatchNorm2d(wide, eps=_BATCH_NORM_EPSILON)
+        self.relu1 = nn.ReLU6()
         self.project_conv = nn.Conv2d(wide, out, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(out, eps=_BATCH_NORM_EPSILON)
 
-    def norm_pairs(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-        """Each convolution and the batch norm behind it."""
-        first = [(self.expand_conv, self.bn0)] if self.expands else []
-        return [*first, (self.depthwise_conv, self.bn1), (self.project_conv, self.bn2)]
+    def conv_norms(self) -> list[ConvNorm]:
+        """Each convolution and what follows it."""
+        first = [ConvNorm(self.expand_conv, self.bn0, self.relu0)] if self.expands else []
+        return [
+            *first,
+            ConvNorm(self.depthwise_conv, self.bn1, self.relu1),
+            ConvNorm(self.project_conv, self.bn2, None),
+        ]
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, c, h, w] to [n, c', h', w']."""
-        y = functional.relu6(self.bn0(self.expand_conv(x))) if self.expands else x
-        y = functional.relu6(self.bn1(self.depthwise_conv(y)))
+        y = self.relu0(self.bn0(self.expand_conv(x))) if self.expands else x
+        y = self.relu1(self.bn1(self.depthwise_conv(y)))
         y = self.bn2(self.project_conv(y))
         result: Tensor = x + y if self.residual else y
         return result
@@ -83,6 +90,7 @@ class EfficientNetLite(nn.Module):
         super().__init__()
         self.conv_stem = SamePadConv2d(3, _STEM_CHANNELS, 3, stride=2, bias=False)
         self.bn0 = nn.BatchNorm2d(_STEM_CHANNELS, eps=_BATCH_NORM_EPSILON)
+        self.relu0 = nn.ReLU6()
         blocks: list[nn.Module] = []
         channels = _STEM_CHANNELS
         for stage, (repeats, kernel, stride, expansion, base) in enumerate(_STAGES):
@@ -96,6 +104,7 @@ class EfficientNetLite(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.conv_head = nn.Conv2d(channels, self.embedding_size, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(self.embedding_size, eps=_BATCH_NORM_EPSILON)
+        self.relu1 = nn.ReLU6()
         self.fc = nn.Linear(self.embedding_size, IMAGENET_CLASSES)
 
     def features(self, pixels: Tensor) -> Tensor:
@@ -104,8 +113,8 @@ class EfficientNetLite(nn.Module):
 
     def earlier(self, pixels: Tensor, blocks: int) -> Tensor:
         """What the stem and the first `blocks` blocks make of pixels."""
-        x = scale_pixels(pixels, "symmetric")
-        x = functional.relu6(self.bn0(self.conv_stem(x)))
+        scaled = scale_pixels(pixels, "symmetric")
+        x: Tensor = self.relu0(self.bn0(self.conv_stem(scaled)))
         for block in self._blocks[:blocks]:
             x = block(x)
         return x
@@ -114,18 +123,23 @@ class EfficientNetLite(nn.Module):
         """The feature map, from what `earlier` made with the same number of blocks."""
         for block in self._blocks[blocks:]:
             x = block(x)
-        return functional.relu6(self.bn1(self.conv_head(x)))
+        features: Tensor = self.relu1(self.bn1(self.conv_head(x)))
+        return features
 
     def early_layers(self, blocks: int) -> tuple[nn.Module, ...]:
         """The layers that `earlier` runs."""
         return self.conv_stem, self.bn0, *self._blocks[:blocks]
 
-    def norm_pairs(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-        """Each convolution and the batch norm behind it."""
+    def conv_norms(self) -> list[ConvNorm]:
+        """Each convolution and what follows it."""
         inside = [
-            pair for b in self.blocks if isinstance(b, InvertedResidual) for pair in b.norm_pairs()
+            layers
+            for block in self.blocks
+            if isinstance(block, InvertedResidual)
+            for layers in block.conv_norms()
         ]
-        return [(self.conv_stem, self.bn0), *inside, (self.conv_head, self.bn1)]
+        first = ConvNorm(self.conv_stem, self.bn0, self.relu0)
+        return [first, *inside, ConvNorm(self.conv_head, self.bn1, self.relu1)]
 
     @property
     def n_blocks(self) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
+from i2pa.models.conv_norm import ConvNorm
 from i2pa.models.pixels import PixelScaling, scale_pixels
 
 RESNET50_BLOCKS = (3, 4, 6, 3)
@@ -28,8 +29,10 @@ class Bottleneck(nn.Module):
         out = width * _EXPANSION
         self.conv1 = nn.Conv2d(channels, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
+        self.relu1 = nn.ReLU()
         self.conv2 = nn.Conv2d(width, width, 3, stride=stride, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
+        self.relu2 = nn.ReLU()
         self.conv3 = nn.Conv2d(width, out, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out)
         self.downsample: nn.Module = nn.Identity()
@@ -38,20 +41,24 @@ class Bottleneck(nn.Module):
                 nn.Conv2d(channels, out, 1, stride=stride, bias=False), nn.BatchNorm2d(out)
             )
 
-    def norm_pairs(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-        """Each convolution and the batch norm behind it."""
-        pairs = [(self.conv1, self.bn1), (self.conv2, self.bn2), (self.conv3, self.bn3)]
+    def conv_norms(self) -> list[ConvNorm]:
+        """Each convolution and what follows it."""
+        layers = [
+            ConvNorm(self.conv1, self.bn1, self.relu1),
+            ConvNorm(self.conv2, self.bn2, self.relu2),
+            ConvNorm(self.conv3, self.bn3, None),
+        ]
         if isinstance(self.downsample, nn.Sequential):
             conv, norm = self.downsample
             assert isinstance(conv, nn.Conv2d)
             assert isinstance(norm, nn.BatchNorm2d)
-            pairs.append((conv, norm))
-        return pairs
+            layers.append(ConvNorm(conv, norm, None))
+        return layers
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, c, h, w] to [n, 4 width, ceil(h / stride), ceil(w / stride)]."""
-        y = functional.relu(self.bn1(self.conv1(x)))
-        y = functional.relu(self.bn2(self.conv2(y)))
+        y = self.relu1(self.bn1(self.conv1(x)))
+        y = self.relu2(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
         return functional.relu(y + self.downsample(x))
 
@@ -74,6 +81,7 @@ class ResNet(nn.Module):
         self.pixel_scaling: PixelScaling = pixel_scaling
         self.conv1 = nn.Conv2d(3, _STEM_CHANNELS, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(_STEM_CHANNELS)
+        self.relu1 = nn.ReLU()
         first, second, third, fourth = blocks
         self.layer1 = _stage(_STEM_CHANNELS, 64, first, stride=1)
         self.layer2 = _stage(256, 128, second, stride=2)
@@ -88,7 +96,7 @@ class ResNet(nn.Module):
     def earlier(self, planes: Tensor, blocks: int) -> Tensor:
         """What the stem and the first `blocks` blocks make of planes."""
         x = scale_pixels(planes, self.pixel_scaling)
-        x = functional.relu(self.bn1(self.conv1(x)))
+        x = self.relu1(self.bn1(self.conv1(x)))
         x = functional.max_pool2d(x, 3, stride=2, padding=1)
         for block in self._blocks[:blocks]:
             x = block(x)
@@ -104,12 +112,15 @@ class ResNet(nn.Module):
         """The layers that `earlier` runs."""
         return self.conv1, self.bn1, *self._blocks[:blocks]
 
-    def norm_pairs(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-        """Each convolution and the batch norm behind it."""
+    def conv_norms(self) -> list[ConvNorm]:
+        """Each convolution and what follows it."""
         inside = [
-            pair for b in self._blocks if isinstance(b, Bottleneck) for pair in b.norm_pairs()
+            layers
+            for block in self._blocks
+            if isinstance(block, Bottleneck)
+            for layers in block.conv_norms()
         ]
-        return [(self.conv1, self.bn1), *inside]
+        return [ConvNorm(self.conv1, self.bn1, self.relu1), *inside]
 
     @property
     def n_blocks(self) -> int:

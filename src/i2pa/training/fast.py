@@ -8,18 +8,18 @@ every map, padding that copies, and gradients of depthwise convolutions by a slo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from i2pa.memory import kept_memory
 from i2pa.models.efficientnet import SamePadConv2d
 from i2pa.models.ranker import Ranker
-from i2pa.training.depthwise import depthwise
+from i2pa.training.convolution import Shape, convolved
 from i2pa.training.recipes import NetworkRecipe
 
 
@@ -29,41 +29,50 @@ def fast_steps(ranker: nn.Module, recipe: NetworkRecipe, device: torch.device) -
     if device.type != "cpu":
         yield
         return
-    pairs = ranker.backbone.norm_pairs() if isinstance(ranker, Ranker) else ()
-    pairs = pairs if recipe.freeze_norm else ()
-    for conv, norm in pairs:
-        conv.forward = partial(_folded, conv, norm)  # type: ignore[method-assign]
+    layers = ranker.backbone.conv_norms() if isinstance(ranker, Ranker) else ()
+    layers = layers if recipe.freeze_norm else ()
+    for conv, norm, relu in layers:
+        conv.forward = partial(_at_once, conv, norm, relu)  # type: ignore[method-assign]
         norm.forward = _unchanged  # type: ignore[method-assign,assignment]
+        if relu is not None:
+            relu.forward = _unchanged  # type: ignore[method-assign,assignment]
     try:
         with kept_memory():
             yield
     finally:
-        for layer in (layer for pair in pairs for layer in pair):
+        for layer in (layer for one in layers for layer in one if layer is not None):
             del layer.forward
 
 
-def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """norm(conv(x)) with norm's standing statistics, as one convolution."""
+def _at_once(
+    conv: nn.Conv2d, norm: nn.BatchNorm2d, relu: nn.ReLU | nn.ReLU6 | None, x: Tensor
+) -> Tensor:
+    """relu(norm(conv(x))) with norm's standing statistics, as one convolution."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     weight = conv.weight * scale[:, None, None, None]
     bias = norm.bias - norm.running_mean * scale
-    stride = (conv.stride[0], conv.stride[1])
-    assert not isinstance(conv.padding, str)
-    padding = (conv.padding[0], conv.padding[1])
-    if isinstance(conv, SamePadConv2d):
-        left, right, top, bottom = conv.pads(x)
-        padding = (top, left)
-        if (left, top) != (right, bottom):
-            x, padding = functional.pad(x, (left, right, top, bottom)), (0, 0)
-    if conv.groups == 1:
-        return functional.conv2d(x, weight, bias, stride, padding, conv.dilation)
+    shape = Shape(
+        stride=(conv.stride[0], conv.stride[1]),
+        pads=_pads(conv, x),
+        groups=conv.groups,
+        ceiling=None if relu is None else 6.0 if isinstance(relu, nn.ReLU6) else math.inf,
+    )
     if not torch.is_autocast_enabled("cpu"):
-        return depthwise(x, weight, bias, stride, padding)
+        return convolved(x, weight, bias, shape)
     dtype = torch.get_autocast_dtype("cpu")
     with torch.autocast("cpu", enabled=False):
-        return depthwise(x.to(dtype), weight.to(dtype), bias.to(dtype), stride, padding)
+        return convolved(x.to(dtype), weight.to(dtype), bias.to(dtype), shape)
+
+
+def _pads(conv: nn.Conv2d, x: Tensor) -> tuple[int, int, int, int]:
+    if isinstance(conv, SamePadConv2d):
+        left, right, top, bottom = conv.pads(x)
+        return left, right, top, bottom
+    assert not isinstance(conv.padding, str)
+    down, across = conv.padding
+    return across, across, down, down
 
 
 def _unchanged(x: Tensor) -> Tensor:

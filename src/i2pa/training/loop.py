@@ -176,7 +176,8 @@ def fit(
                     Checkpoint(
                         plan=plan,
                         epoch=epoch,
-                        network=_copied(network),
+                        # The same tensors are written once.
+                        network=best_weights if best == epoch else _copied(network),
                         optimizer=optimizer.state_dict(),
                         scaler=scaler.state_dict(),
                         best_epoch=best,
