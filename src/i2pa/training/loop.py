@@ -217,6 +217,7 @@ def _optimizer(network: Network, recipe: NetworkRecipe) -> torch.optim.Optimizer
     return torch.optim.Adam(
         [{"params": p, "lr": rate, "base_rate": rate} for p, rate in groups],
         weight_decay=recipe.l2,
+        fused=True,
     )
 
 
