@@ -1,10 +1,10 @@
-"""Convolutions whose steps take a processor less time: with their ReLU inside, and with gradients
-by oneDNN's quick ways.
+"""A convolution, its batch norm at rest and its ReLU as one step, and the gradients of all three.
 
-torch keeps for the gradient what goes into a ReLU, beside what comes out; one of them tells both.
-In convolutions of each channel alone, oneDNN takes several times longer for the gradient of a
-kernel wider than three columns than for that of its columns in parts of three, and for bfloat16's
-gradient of the input than for a convolution of the gradient.
+Where statistics stand still, a batch norm is part of the convolution's kernel. torch keeps for the
+gradient what goes into a ReLU, beside what comes out; one of them tells both. In convolutions of
+each channel alone, oneDNN takes several times longer for the gradient of a kernel wider than three
+columns than for that of its columns in parts of three, and for bfloat16's gradient of the input
+than for a convolution of the gradient.
 """
 
 from __future__ import annotations
@@ -41,52 +41,83 @@ class Shape:
         return left == right and top == bottom
 
 
-def convolved(x: Tensor, weight: Tensor, bias: Tensor, shape: Shape) -> Tensor:
-    """`torch.nn.functional.conv2d` of padded pictures, and the ReLU; with the same gradients.
+@dataclass(frozen=True)
+class Norm:
+    """A batch norm at rest: what it learns, `gain` and `shift`, and what it has seen, all [c']."""
 
-    x [n, c, h, w], weight [c', c / groups, k, k'] and bias [c'], of one dtype, to [n, c', h', w'].
+    gain: Tensor
+    shift: Tensor
+    mean: Tensor
+    deviation: Tensor
+
+
+def convolved(x: Tensor, weight: Tensor, norm: Norm, shape: Shape) -> Tensor:
+    """relu(norm(conv(x))) of padded pictures, with the gradients of x, weight, gain and shift.
+
+    x [n, c, h, w], weight [c', c / groups, k, k'] to [n, c', h', w']; groups are 1 or c = c'. The
+    convolution is computed in the type of x, which may be of fewer bits than the rest.
     """
-    made: Tensor = _Convolution.apply(x, weight, bias, shape)  # type: ignore[no-untyped-call]
+    made: Tensor = _Convolution.apply(  # type: ignore[no-untyped-call]
+        x, weight, norm.gain, norm.shift, norm.mean, norm.deviation, shape
+    )
     return made
 
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, shape: Shape) -> Tensor:
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        gain: Tensor,
+        shift: Tensor,
+        mean: Tensor,
+        deviation: Tensor,
+        shape: Shape,
+    ) -> Tensor:
         ctx.shape, ctx.size = shape, x.shape
         left, _, top, _ = shape.pads
-        padding = (top, left)
+        ctx.padding = (top, left)
         if not shape.even:
-            x, padding = functional.pad(x, shape.pads), (0, 0)
-        y = _with_relu(x, weight, bias, shape, padding)
-        ctx.padding = padding
-        ctx.save_for_backward(x, weight, None if shape.ceiling is None else y)
+            x, ctx.padding = functional.pad(x, shape.pads), (0, 0)
+        scale = gain / deviation
+        kernel = (weight * scale[:, None, None, None]).to(x.dtype)
+        bias = (shift - mean * scale).to(x.dtype)
+        y = _with_relu(x, kernel, bias, shape, ctx.padding)
+        seen = y if shape.ceiling is not None else None
+        ctx.save_for_backward(x, weight, kernel, seen, scale, mean, deviation)
         return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(
         ctx: Any, gradient: Tensor
-    ) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
-        x, weight, y = ctx.saved_tensors
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None, None, None, None]:
+        x, weight, kernel, y, scale, mean, deviation = ctx.saved_tensors
         shape: Shape = ctx.shape
-        if shape.ceiling is not None:
-            gradient = _through_relu(gradient, y, shape.ceiling)
-        of_x, of_weight, of_bias = ctx.needs_input_grad[:3]
+        if y is not None:
+            gradient = _through_relu(gradient, y, shape)
+        wanted = ctx.needs_input_grad[:4]
+        of_kernel, of_bias = wanted[1] or wanted[2], wanted[2] or wanted[3]
         if shape.groups == 1:
-            found = torch.ops.aten.convolution_backward(
-                *(gradient, x, weight, [len(weight)], shape.stride, ctx.padding, [1, 1]),
-                *(False, [0, 0], 1, [of_x, of_weight, of_bias]),
+            into, kernels, biases = torch.ops.aten.convolution_backward(
+                *(gradient, x, kernel, [len(kernel)], shape.stride, ctx.padding, [1, 1]),
+                *(False, [0, 0], 1, [wanted[0], of_kernel, of_bias]),
             )
-            inside = _without_pads(found[0], shape, ctx.size) if of_x else None
-            return inside, found[1], found[2], None
-        return (
-            _of_input(gradient, weight, shape, ctx.size) if of_x else None,
-            _of_weight(gradient, x, weight, shape, ctx.padding) if of_weight else None,
+            into = _without_pads(into, shape, ctx.size) if wanted[0] else None
+        else:
+            into = _of_input(gradient, kernel, shape, ctx.size) if wanted[0] else None
+            kernels = _of_weight(gradient, x, kernel, shape, ctx.padding) if of_kernel else None
             # One picture after the other would keep but one core busy.
-            gradient.sum((2, 3)).sum(0) if of_bias else None,
-            None,
-        )
+            biases = gradient.sum((2, 3)).sum(0) if of_bias else None
+        slope = kernels.to(weight.dtype) if of_kernel else None
+        shifted = biases.to(weight.dtype) if of_bias else None
+        gained = None
+        if wanted[2]:
+            gained = ((slope * weight).sum((1, 2, 3)) - mean * shifted) / deviation
+        if slope is not None:
+            slope = slope * scale[:, None, None, None] if wanted[1] else None
+        return into, slope, gained, shifted if wanted[3] else None, None, None, None
 
 
 def _with_relu(
@@ -112,10 +143,13 @@ def _is_fused(dtype: torch.dtype) -> bool:
     return dtype == torch.float32
 
 
-def _through_relu(gradient: Tensor, y: Tensor, ceiling: float) -> Tensor:
-    if ceiling == math.inf:
+def _through_relu(gradient: Tensor, y: Tensor, shape: Shape) -> Tensor:
+    """The gradient of what went into a ReLU that gave y."""
+    if shape.ceiling == math.inf:
         return torch.ops.aten.threshold_backward(gradient, y, 0)  # type: ignore[no-any-return]
-    return torch.ops.aten.hardtanh_backward(gradient, y, 0, ceiling)  # type: ignore[no-any-return]
+    return torch.ops.aten.hardtanh_backward(  # type: ignore[no-any-return]
+        gradient, y, 0, shape.ceiling
+    )
 
 
 def _of_input(gradient: Tensor, weight: Tensor, shape: Shape, size: torch.Size) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from i2pa.memory import kept_memory
 from i2pa.models.efficientnet import SamePadConv2d
 from i2pa.models.ranker import Ranker
-from i2pa.training.convolution import Shape, convolved
+from i2pa.training.convolution import Norm, Shape, convolved
 from i2pa.training.recipes import NetworkRecipe
 
 
@@ -50,9 +50,7 @@ def _at_once(
     """relu(norm(conv(x))) with norm's standing statistics, as one convolution."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
-    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    weight = conv.weight * scale[:, None, None, None]
-    bias = norm.bias - norm.running_mean * scale
+    found = Norm(norm.weight, norm.bias, norm.running_mean, torch.sqrt(norm.running_var + norm.eps))
     shape = Shape(
         stride=(conv.stride[0], conv.stride[1]),
         pads=_pads(conv, x),
@@ -60,10 +58,10 @@ def _at_once(
         ceiling=None if relu is None else 6.0 if isinstance(relu, nn.ReLU6) else math.inf,
     )
     if not torch.is_autocast_enabled("cpu"):
-        return convolved(x, weight, bias, shape)
+        return convolved(x, conv.weight, found, shape)
     dtype = torch.get_autocast_dtype("cpu")
     with torch.autocast("cpu", enabled=False):
-        return convolved(x.to(dtype), weight.to(dtype), bias.to(dtype), shape)
+        return convolved(x.to(dtype), conv.weight, found, shape)
 
 
 def _pads(conv: nn.Conv2d, x: Tensor) -> tuple[int, int, int, int]:
