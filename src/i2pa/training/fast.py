@@ -1,9 +1,9 @@
 """The same training on a processor in less time: what a step need not do.
 
 Measured on EfficientNet-Lite2, where half of a step was not arithmetic: memory that the C library
-gave back and asked for anew at every layer, batch norm whose statistics stand still passing over
-every map, padding that copies, and gradients of depthwise convolutions by a slow way (see
-`depthwise`). What is computed stays the same up to rounding.
+gave back and asked for anew at every layer, batch norm whose statistics stand still and ReLUs
+passing over every map, and gradients of depthwise convolutions by a slow way (see `convolution`).
+What is computed stays the same up to rounding.
 """
 
 from __future__ import annotations
