@@ -108,16 +108,20 @@ class _Convolution(torch.autograd.Function):
         else:
             into = _of_input(gradient, kernel, shape, ctx.size) if wanted[0] else None
             kernels = _of_weight(gradient, x, kernel, shape, ctx.padding) if of_kernel else None
-            # One picture after the other would keep but one core busy.
+            # Summed at once they may keep but one core busy.
             biases = gradient.sum((2, 3)).sum(0) if of_bias else None
         slope = kernels.to(weight.dtype) if of_kernel else None
         shifted = biases.to(weight.dtype) if of_bias else None
         gained = None
         if wanted[2]:
             gained = ((slope * weight).sum((1, 2, 3)) - mean * shifted) / deviation
-        if slope is not None:
-            slope = slope * scale[:, None, None, None] if wanted[1] else None
-        return into, slope, gained, shifted if wanted[3] else None, None, None, None
+        return (
+            into,
+            slope * scale[:, None, None, None] if wanted[1] else None,
+            gained,
+            shifted if wanted[3] else None,
+            *(None, None, None),
+        )
 
 
 def _with_relu(
